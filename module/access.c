@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Every permission decision.
+ *
+ * The question is always the one of process_vm_readv(): may this caller
+ * attach to that process by ptrace, with its real credentials? The kernel
+ * exports no function that answers it, but procfs asks it whenever a
+ * /proc/PID/mem is opened: mm_access() with PTRACE_MODE_ATTACH, judging
+ * current. So the module opens that file, on a mount of its own that no user
+ * can cover with another, and gets the kernel's answer: credentials,
+ * capabilities, dumpability, user namespaces, Yama and every other security
+ * module included.
+ *
+ * Invariants:
+ *  - A yes is about one mm. The file that was opened shows which mm_struct
+ *    was judged; while we hold a reference on ours, equal addresses mean the
+ *    same address space. An execve() in between shows as a difference.
+ *  - Called with no lock held: the open sleeps, and waits for the target's
+ *    exec_update_lock.
+ *  - A verdict is kept only for the very same caller credentials (a new
+ *    pointer after every fork, exec and change), target credentials, pid and
+ *    mm, only while the target is dumpable, and not for longer than
+ *    cmad_verdict_ms. What it cannot see in that time: a withdrawn
+ *    PR_SET_PTRACER, and changed policy of Yama or another security module.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cred.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "private.h"
+
+unsigned int cmad_verdict_ms = 100;
+module_param_named(verdict_ms, cmad_verdict_ms, uint, 0444);
+MODULE_PARM_DESC(verdict_ms,
+		 "Milliseconds for which a permission verdict may be reused (default 100, 0: never)");
+
+/* Written by init only. */
+static struct vfsmount *proc_mnt;	/* the private procfs */
+static struct file *proc_root;		/* its root, open */
+static const struct cred *opener_cred;	/* opens files; never judged */
+static const struct file_operations *mem_fops;	/* of /proc/PID/mem */
+
+/*
+ * The credentials under which procfs gives process_vm_readv()'s answer, or
+ * NULL if the caller's own do. procfs judges by filesystem uid, gid and
+ * effective capabilities, process_vm_readv() by real uid, gid and permitted
+ * ones; CAP_SYS_PTRACE counts only while effective in both.
+ */
+static struct cred *real_creds(void)
+{
+	const struct cred *cred = current_cred();
+	kernel_cap_t caps = cred->cap_permitted;
+	struct cred *real;
+
+	if (!cap_raised(cred->cap_effective, CAP_SYS_PTRACE))
+		cap_lower(caps, CAP_SYS_PTRACE);
+
+	if (uid_eq(cred->fsuid, cred->uid) && gid_eq(cred->fsgid, cred->gid) &&
+	    !memcmp(&caps, &cred->cap_effective, sizeof(caps)))
+		return NULL;
+
+	real = prepare_creds();
+	if (!real)
+		return ERR_PTR(-ENOMEM);
+	real->fsuid = real->uid;
+	real->fsgid = real->gid;
+	real->cap_effective = caps;
+	return real;
+}
+
+/* Open /proc/NR/mem of the private mount as the kernel, judged as current. */
+static struct file *open_mem(pid_t nr)
+{
+	const struct cred *old;
+	struct path path;
+	struct file *file;
+	struct cred *real;
+	char name[24];
+	int rc;
+
+	real = real_creds();
+	if (IS_ERR(real))
+		return ERR_CAST(real);
+
+	snprintf(name, sizeof(name), "%d/mem", nr);
+	if (real)
+		old = override_creds(real);
+	rc = vfs_path_lookup(proc_mnt->mnt_root, proc_mnt, name, 0, &path);
+	if (rc) {
+		file = ERR_PTR(rc);
+	} else {
+		/* The opener's cred becomes f_cred, which AppArmor and
+		 * Landlock judge a file's open by; it is not what mm_access()
+		 * looks at.
+		 */
+		file = dentry_open(&path, O_RDONLY, opener_cred);
+		path_put(&path);
+	}
+	if (real) {
+		revert_creds(old);
+		put_cred(real);
+	}
+	return file;
+}
+
+/*
+ * 0: current may attach to @mm, which belongs to @pid. -EAGAIN: the process
+ * has another address space by now.
+ */
+static int judge_mm(struct pid *pid, struct mm_struct *mm)
+{
+	struct file *file = open_mem(pid_nr_ns(pid, &init_pid_ns));
+	int rc;
+
+	if (IS_ERR(file)) {
+		rc = PTR_ERR(file);
+		/* process_vm_readv() answers in these terms. */
+		if (rc == -EACCES)
+			return -EPERM;
+		return rc == -ENOENT ? -ESRCH : rc;
+	}
+
+	if (file_inode(file)->i_sb != proc_mnt->mnt_sb ||
+	    file->f_op != mem_fops)
+		rc = -EPERM;
+	else
+		rc = file->private_data == mm ? 0 : -EAGAIN;
+	fput(file);
+	return rc;
+}
+
+/*
+ * Fill in @grant for the process's present address space; that leaves a
+ * reference on its mm_users with the caller.
+ */
+static int judge_once(struct cmad_grant *grant, struct pid *pid)
+{
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
+	int rc = -ESRCH;
+
+	if (!task)
+		return -ESRCH;
+	if (task->flags & PF_KTHREAD)
+		goto put_task;
+
+	/* Taken before the judgement: if they change meanwhile, the cached
+	 * verdict does not match and is never used.
+	 */
+	rcu_read_lock();
+	grant->target = get_cred_rcu(rcu_dereference(task->real_cred));
+	rcu_read_unlock();
+	if (!grant->target)
+		goto put_task;
+	grant->mm = get_task_mm(task);
+	if (!grant->mm)
+		goto put_target;
+	grant->cacheable = cmad_task_dumpable(task, grant->mm);
+	grant->expires = jiffies + msecs_to_jiffies(cmad_verdict_ms);
+
+	rc = judge_mm(pid, grant->mm);
+	if (!rc) {
+		mmgrab(grant->mm);
+		grant->pid = get_pid(pid);
+		grant->caller = get_current_cred();
+		goto put_task;
+	}
+	mmput(grant->mm);
+put_target:
+	put_cred(grant->target);
+put_task:
+	put_task_struct(task);
+	return rc;
+}
+
+/* A new grant with a reference on mm_users, or an ERR_PTR. */
+static struct cmad_grant *judge(struct pid *pid)
+{
+	struct cmad_grant *grant;
+	int rc;
+
+	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	if (!grant)
+		return ERR_PTR(-ENOMEM);
+
+	rc = judge_once(grant, pid);
+	if (rc == -EAGAIN)
+		rc = judge_once(grant, pid);
+	if (!rc)
+		return grant;
+
+	kfree(grant);
+	if (rc == -EPERM)
+		cmad_count(denials, 1);
+	return ERR_PTR(rc == -EAGAIN ? -ESRCH : rc);
+}
+
+/* A grant for keeping, without a reference on mm_users. */
+struct cmad_grant *cmad_access_judge(struct pid *pid)
+{
+	struct cmad_grant *grant = judge(pid);
+
+	if (!IS_ERR(grant))
+		mmput(grant->mm);
+	return grant;
+}
+
+void cmad_grant_free(struct cmad_grant *grant)
+{
+	mmdrop(grant->mm);
+	put_pid(grant->pid);
+	put_cred(grant->caller);
+	put_cred(grant->target);
+	kfree(grant);
+}
+
+static void grant_free_work(struct work_struct *work)
+{
+	cmad_grant_free(container_of(to_rcu_work(work), struct cmad_grant,
+				     free));
+}
+
+/* For a grant that was published: readers may still be looking at it. */
+void cmad_grant_free_rcu(struct cmad_grant *grant)
+{
+	INIT_RCU_WORK(&grant->free, grant_free_work);
+	queue_rcu_work(cmad_wq, &grant->free);
+}
+
+/* Whether a verdict still speaks of this caller and of @task as it is now. */
+static bool verdict_holds(const struct cmad_grant *grant,
+			  struct task_struct *task)
+{
+	return grant->caller == current_cred() &&
+	       time_before(jiffies, grant->expires) &&
+	       READ_ONCE(task->mm) == grant->mm &&
+	       rcu_access_pointer(task->real_cred) == grant->target &&
+	       cmad_task_dumpable(task, grant->mm);
+}
+
+static struct mm_struct *verdict_find(struct cmad_file *cf, struct pid *pid)
+{
+	struct mm_struct *mm = NULL;
+	struct task_struct *task;
+	unsigned int i;
+
+	rcu_read_lock();
+	task = pid_task(pid, PIDTYPE_PID);
+	for (i = 0; task && i < CMAD_MAX_VERDICTS; i++) {
+		struct cmad_grant *grant = rcu_dereference(cf->verdicts[i]);
+
+		if (grant && grant->pid == pid && verdict_holds(grant, task)) {
+			if (mmget_not_zero(grant->mm))
+				mm = grant->mm;
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return mm;
+}
+
+/* Takes the grant over. Verdicts on the same pid and caller are replaced. */
+static void verdict_keep(struct cmad_file *cf, struct cmad_grant *grant)
+{
+	struct cmad_grant *old;
+	unsigned int i;
+
+	spin_lock(&cf->lock);
+	for (i = 0; i < CMAD_MAX_VERDICTS; i++) {
+		old = rcu_dereference_protected(cf->verdicts[i],
+						lockdep_is_held(&cf->lock));
+		if (!old || (old->pid == grant->pid &&
+			     old->caller == grant->caller))
+			break;
+	}
+	if (i == CMAD_MAX_VERDICTS)
+		i = cf->next_verdict++ % CMAD_MAX_VERDICTS;
+	old = rcu_replace_pointer(cf->verdicts[i], grant,
+				  lockdep_is_held(&cf->lock));
+	spin_unlock(&cf->lock);
+
+	if (old)
+		cmad_grant_free_rcu(old);
+}
+
+/*
+ * The address space of @pid, for one operation of current: mmput() it
+ * afterwards. A strict caller wants the kernel to judge this very call.
+ */
+struct mm_struct *cmad_access_mm(struct cmad_file *cf, struct pid *pid,
+				 bool strict)
+{
+	struct cmad_grant *grant;
+	struct mm_struct *mm;
+
+	if (!strict) {
+		mm = verdict_find(cf, pid);
+		if (mm)
+			return mm;
+	}
+
+	grant = judge(pid);
+	if (IS_ERR(grant))
+		return ERR_CAST(grant);
+
+	mm = grant->mm;
+	if (grant->cacheable && !strict && cmad_verdict_ms)
+		verdict_keep(cf, grant);
+	else
+		cmad_grant_free(grant);
+	return mm;
+}
+
+/* The file's last reference is gone: nobody looks verdicts up any more. */
+void cmad_verdicts_free(struct cmad_file *cf)
+{
+	unsigned int i;
+
+	for (i = 0; i < CMAD_MAX_VERDICTS; i++) {
+		struct cmad_grant *grant;
+
+		grant = rcu_dereference_protected(cf->verdicts[i], true);
+		if (grant)
+			cmad_grant_free(grant);
+	}
+}
+
+/* An open file of the private procfs, which shows pids as the kernel does. */
+struct file *cmad_access_procfs(void)
+{
+	return proc_root;
+}
+
+static int mount_procfs(void)
+{
+	struct file_system_type *type = get_fs_type("proc");
+	struct path root;
+
+	if (!type) {
+		pr_err("this kernel has no procfs, which the module asks for permission\n");
+		return -ENODEV;
+	}
+	proc_mnt = kern_mount(type);
+	module_put(type->owner);
+	if (IS_ERR(proc_mnt)) {
+		pr_err("cannot mount a private procfs (%ld)\n",
+		       PTR_ERR(proc_mnt));
+		return PTR_ERR(proc_mnt);
+	}
+
+	root.mnt = proc_mnt;
+	root.dentry = proc_mnt->mnt_root;
+	proc_root = dentry_open(&root, O_RDONLY | O_DIRECTORY, opener_cred);
+	if (IS_ERR(proc_root)) {
+		kern_unmount(proc_mnt);
+		return PTR_ERR(proc_root);
+	}
+	return 0;
+}
+
+/*
+ * Learn what an open of our own mem looks like, and that it names the mm: on
+ * a kernel where it does not, the module has no way to decide and must not
+ * load.
+ */
+static int learn_mem_file(void)
+{
+	struct file *file = open_mem(task_tgid_nr(current));
+	int rc = 0;
+
+	if (IS_ERR(file)) {
+		pr_err("cannot open /proc/self/mem on a private procfs (%ld)\n",
+		       PTR_ERR(file));
+		return PTR_ERR(file);
+	}
+
+	if (!current->mm || file->private_data != current->mm) {
+		pr_err("this kernel's /proc/PID/mem does not tell whose memory it is; access could not be decided\n");
+		rc = -EOPNOTSUPP;
+	}
+	mem_fops = file->f_op;
+	fput(file);
+	return rc;
+}
+
+int __init cmad_access_init(void)
+{
+	int rc;
+
+	if (task_active_pid_ns(current) != &init_pid_ns) {
+		pr_err("load the module from the initial pid namespace, not from inside a container\n");
+		return -EPERM;
+	}
+
+	opener_cred = prepare_kernel_cred(&init_task);
+	if (!opener_cred)
+		return -ENOMEM;
+
+	rc = mount_procfs();
+	if (rc)
+		goto put_kernel_cred;
+	rc = learn_mem_file();
+	if (rc)
+		goto unmount;
+	return 0;
+
+unmount:
+	fput(proc_root);
+	kern_unmount(proc_mnt);
+put_kernel_cred:
+	put_cred(opener_cred);
+	return rc;
+}
+
+void cmad_access_exit(void)
+{
+	fput(proc_root);
+	kern_unmount(proc_mnt);
+	put_cred(opener_cred);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only place that knows kernels differ. probed.h is made at build time by
+ * compiling the files of probes/ against the kernel at hand, because version
+ * numbers lie where distributions backport. One shim for each difference,
+ * under a name that says what it does.
+ */
+#ifndef CMAD_COMPAT_H
+#define CMAD_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/namei.h>
+#include <linux/sched.h>
+#include <linux/sched/coredump.h>
+
+#include "probed.h"
+
+#ifdef CMAD_HAVE_EXEC_STATE
+#include <linux/sched/exec_state.h>
+#endif
+
+/* Exported by every kernel, but not declared for modules by the older ones. */
+int vfs_path_lookup(struct dentry *dentry, struct vfsmount *mnt,
+		    const char *name, unsigned int flags, struct path *path);
+
+/*
+ * Whether ptrace looks at nothing but credentials for @task (dumpable is 1).
+ * @mm is its address space, kept by the caller. Must be called with either a
+ * reference on @task or under rcu_read_lock().
+ */
+static inline bool cmad_task_dumpable(struct task_struct *task,
+				      struct mm_struct *mm)
+{
+#ifdef CMAD_HAVE_EXEC_STATE
+	struct task_exec_state *state;
+	bool dumpable;
+
+	rcu_read_lock();
+	state = rcu_dereference(task->exec_state);
+	dumpable = state && READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
+	rcu_read_unlock();
+	return dumpable;
+#else
+	return get_dumpable(mm) == SUID_DUMP_USER;
+#endif
+}
+
+/* pin_user_pages_remote(), which once had an argument for the VMAs. */
+static inline long cmad_pin_remote(struct mm_struct *mm, unsigned long start,
+				   unsigned long nr, unsigned int flags,
+				   struct page **pages, int *locked)
+{
+#ifdef CMAD_HAVE_PIN_REMOTE_WITHOUT_VMAS
+	return pin_user_pages_remote(mm, start, nr, flags, pages, locked);
+#else
+	return pin_user_pages_remote(mm, start, nr, flags, pages, NULL, locked);
+#endif
+}
+
+/*
+ * Whether this kernel's import_iovec() cuts a list of @nr segments to
+ * MAX_RW_COUNT before it asks access_ok(). It came for single segments
+ * together with iter_iov(); a caller sees it with a length past the end of
+ * its address space.
+ */
+static inline bool cmad_trims_first(unsigned long nr)
+{
+#ifdef CMAD_HAVE_ITER_IOV
+	return nr == 1;
+#else
+	return false;
+#endif
+}
+
+#endif /* CMAD_COMPAT_H */

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module's life: /dev/cma appears last and goes first, so that whoever
+ * has it open finds everything else in place.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/compat.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "private.h"
+
+struct workqueue_struct *cmad_wq;
+
+static int cmad_open(struct inode *inode, struct file *file)
+{
+	struct cmad_file *cf;
+
+	cf = kzalloc(sizeof(*cf), GFP_KERNEL_ACCOUNT);
+	if (!cf)
+		return -ENOMEM;
+
+	xa_init_flags(&cf->handles, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	spin_lock_init(&cf->lock);
+	file->private_data = cf;
+	return nonseekable_open(inode, file);
+}
+
+static int cmad_release(struct inode *inode, struct file *file)
+{
+	struct cmad_file *cf = file->private_data;
+
+	cmad_handles_free(cf);
+	cmad_verdicts_free(cf);
+	kfree(cf);
+	return 0;
+}
+
+static const struct file_operations cmad_fops = {
+	.owner = THIS_MODULE,
+	.open = cmad_open,
+	.release = cmad_release,
+	.unlocked_ioctl = cmad_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/* The udev rule that comes with the module opens the node to everybody. */
+static struct miscdevice cmad_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "cma",
+	.fops = &cmad_fops,
+	.groups = cmad_stat_groups,
+};
+
+static int __init cmad_init(void)
+{
+	int rc;
+
+	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND, 0);
+	if (!cmad_wq)
+		return -ENOMEM;
+
+	rc = cmad_access_init();
+	if (rc)
+		goto free_wq;
+
+	rc = misc_register(&cmad_misc);
+	if (rc)
+		goto exit_access;
+	return 0;
+
+exit_access:
+	cmad_access_exit();
+free_wq:
+	destroy_workqueue(cmad_wq);
+	return rc;
+}
+
+static void __exit cmad_exit(void)
+{
+	misc_deregister(&cmad_misc);
+	/* Grants that still wait for their grace period, then their work. */
+	rcu_barrier();
+	destroy_workqueue(cmad_wq);
+	cmad_access_exit();
+}
+
+module_init(cmad_init);
+module_exit(cmad_exit);
+
+MODULE_DESCRIPTION("Cross memory attach: single-copy transfers between processes");
+MODULE_AUTHOR("The cma developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(CMAD_VERSION);
