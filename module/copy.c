@@ -186,7 +186,7 @@ static int copy_segment(struct cmad_copy *copy, struct mm_struct *mm,
 int cmad_copy_run(struct cmad_copy *copy, struct mm_struct *mm)
 {
 	struct cmad_vec *remote = &copy->remote;
-	struct batch batch;
+	struct batch batch CMAD_UNINITIALIZED;
 	int rc = 0;
 
 	trace_cmad_copy_begin(copy, mm);

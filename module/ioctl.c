@@ -78,7 +78,7 @@ static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
 {
 	const struct cma_ioc_copy *args = &uargs->copy;
 	struct cma_ioc_copy __user *out = uarg;
-	struct cmad_copy copy;
+	struct cmad_copy copy CMAD_UNINITIALIZED;
 	struct mm_struct *mm;
 	int rc;
 
@@ -184,7 +184,7 @@ long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	void __user *uarg = (void __user *)arg;
 	const struct cmad_op *op;
 	unsigned int nr = _IOC_NR(cmd);
-	union cmad_args args;
+	union cmad_args args CMAD_UNINITIALIZED;
 	u32 size;
 	int rc;
 

@@ -16,11 +16,41 @@
 
 #include "private.h"
 
+/* A few segments, without the checks of object sizes that copies go through. */
+static int vec_read_fast(struct cmad_vec *vec, struct cma_iovec __user *uvec)
+{
+	struct cma_iovec *iov = vec->iov;
+	struct cma_iovec *end = iov + vec->nr;
+
+	if (!user_access_begin(uvec, vec->nr * sizeof(*uvec)))
+		return -EFAULT;
+	for (; iov < end; iov++, uvec++) {
+		unsafe_get_user(iov->base, &uvec->base, fault);
+		unsafe_get_user(iov->len, &uvec->len, fault);
+	}
+	user_access_end();
+	return 0;
+
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+static int vec_read_many(struct cmad_vec *vec, struct cma_iovec __user *uvec)
+{
+	vec->iov = kvmalloc_array(vec->nr, sizeof(*uvec), GFP_KERNEL_ACCOUNT);
+	if (!vec->iov)
+		return -ENOMEM;
+	return copy_from_user(vec->iov, uvec, vec->nr * sizeof(*uvec)) ?
+	       -EFAULT : 0;
+}
+
 static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u64 max)
 {
 	/* What a caller's ssize_t holds; a 32-bit caller's is shorter. */
 	u64 max_len = in_compat_syscall() ? S32_MAX : S64_MAX;
 	unsigned long i;
+	int rc;
 
 	vec->iov = vec->fast;
 	vec->nr = nr;
@@ -29,15 +59,14 @@ static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u64 max)
 
 	if (nr > max)
 		return -EINVAL;
-	if (nr > CMAD_FAST_IOV) {
-		vec->iov = kvmalloc_array(nr, sizeof(*vec->iov),
-					  GFP_KERNEL_ACCOUNT);
-		if (!vec->iov)
-			return -ENOMEM;
-	}
-	if (copy_from_user(vec->iov, u64_to_user_ptr(addr),
-			   nr * sizeof(*vec->iov)))
-		return -EFAULT;
+	if (!nr)
+		return 0;
+	if (nr <= CMAD_FAST_IOV)
+		rc = vec_read_fast(vec, u64_to_user_ptr(addr));
+	else
+		rc = vec_read_many(vec, u64_to_user_ptr(addr));
+	if (rc)
+		return rc;
 
 	for (i = 0; i < nr; i++)
 		if (vec->iov[i].len > max_len)

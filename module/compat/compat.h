@@ -19,6 +19,16 @@
 #include <linux/sched/exec_state.h>
 #endif
 
+/*
+ * For a local array that is written before it is read: spares the zeroing of
+ * CONFIG_INIT_STACK_ALL_ZERO, which would cost more than a short copy.
+ */
+#if __has_attribute(uninitialized)
+#define CMAD_UNINITIALIZED __attribute__((uninitialized))
+#else
+#define CMAD_UNINITIALIZED
+#endif
+
 /* Exported by every kernel, but not declared for modules by the older ones. */
 int vfs_path_lookup(struct dentry *dentry, struct vfsmount *mnt,
 		    const char *name, unsigned int flags, struct path *path);
