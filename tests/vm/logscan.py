@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT OR BSD-2-Clause
+"""Find the lines of a kernel log that tell of a fault.
+
+None of the stock kernels says any of this on a sound boot under emulation, so there is no list of
+exceptions.
+"""
+import re
+
+FAULTS = re.compile("|".join([
+    r"WARNING:", r"BUG:", r"\bOops\b", r"Kernel panic", r"Call Trace:", r"cut here",
+    r"INFO: task .* blocked", r"INFO: (possible|lockdep|trying to register)", r"INFO: rcu",
+    r"detected stalls", r"self-detected stall", r"soft lockup", r"hard LOCKUP",
+    r"possible (circular|recursive) locking", r"inconsistent lock state", r"suspicious RCU usage",
+    r"KASAN", r"KCSAN", r"KFENCE: (out-of-bounds|use-after-free|memory corruption|invalid)", r"UBSAN",
+    r"kmemleak: .*suspected", r"general protection fault[:,]", r"unable to handle",
+    r"scheduling while atomic", r"sleeping function called", r"refcount_t:", r"Objects remaining",
+    r"still has objects", r"list_(add|del) corruption", r"nonzero pgtables_bytes", r"stack-protector:",
+]))
+
+
+def faults(text):
+    """The faulty lines of a log, in order."""
+    return [line.strip() for line in text.splitlines() if FAULTS.search(line)]
