@@ -52,7 +52,10 @@ static const struct file_operations *mem_fops;	/* of /proc/PID/mem */
  * The credentials under which procfs gives process_vm_readv()'s answer, or
  * NULL if the caller's own do. procfs judges by filesystem uid, gid and
  * effective capabilities, process_vm_readv() by real uid, gid and permitted
- * ones; CAP_SYS_PTRACE counts only while effective in both.
+ * ones; but both ask whether CAP_SYS_PTRACE is effective, so that one must not
+ * be lent. One difference remains, on the safe side: a caller that is
+ * permitted CAP_SYS_PTRACE without having it effective is refused a target
+ * that is permitted it too, which process_vm_readv() would allow.
  */
 static struct cred *real_creds(void)
 {
@@ -154,11 +157,7 @@ static int judge_once(struct cmad_grant *grant, struct pid *pid)
 	/* Taken before the judgement: if they change meanwhile, the cached
 	 * verdict does not match and is never used.
 	 */
-	rcu_read_lock();
-	grant->target = get_cred_rcu(rcu_dereference(task->real_cred));
-	rcu_read_unlock();
-	if (!grant->target)
-		goto put_task;
+	grant->target = get_task_cred(task);
 	grant->mm = get_task_mm(task);
 	if (!grant->mm)
 		goto put_target;

@@ -86,6 +86,10 @@ static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
 	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
 		return -EINVAL;
 
+	/* A structure that cannot be written must not show after the copy. */
+	if (put_user(0, &out->copied))
+		return -EFAULT;
+
 	rc = cmad_copy_import(&copy, args);
 	if (!rc && copy.left) {
 		mm = copy_peer_mm(cf, args);

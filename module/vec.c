@@ -16,41 +16,41 @@
 
 #include "private.h"
 
-/* A few segments, without the checks of object sizes that copies go through. */
-static int vec_read_fast(struct cmad_vec *vec, struct cma_iovec __user *uvec)
+/*
+ * Both readers return how many segments could be read. Few segments go without
+ * the checks of object sizes that copy_from_user() makes.
+ */
+static unsigned long vec_read_few(struct cmad_vec *vec,
+				  struct cma_iovec __user *uvec)
 {
 	struct cma_iovec *iov = vec->iov;
 	struct cma_iovec *end = iov + vec->nr;
 
 	if (!user_access_begin(uvec, vec->nr * sizeof(*uvec)))
-		return -EFAULT;
+		return 0;
 	for (; iov < end; iov++, uvec++) {
 		unsafe_get_user(iov->base, &uvec->base, fault);
 		unsafe_get_user(iov->len, &uvec->len, fault);
 	}
-	user_access_end();
-	return 0;
-
 fault:
 	user_access_end();
-	return -EFAULT;
+	return iov - vec->iov;
 }
 
-static int vec_read_many(struct cmad_vec *vec, struct cma_iovec __user *uvec)
+static unsigned long vec_read_many(struct cmad_vec *vec,
+				   struct cma_iovec __user *uvec)
 {
-	vec->iov = kvmalloc_array(vec->nr, sizeof(*uvec), GFP_KERNEL_ACCOUNT);
-	if (!vec->iov)
-		return -ENOMEM;
-	return copy_from_user(vec->iov, uvec, vec->nr * sizeof(*uvec)) ?
-	       -EFAULT : 0;
+	unsigned long missed = copy_from_user(vec->iov, uvec,
+					      vec->nr * sizeof(*uvec));
+
+	return vec->nr - DIV_ROUND_UP(missed, sizeof(*uvec));
 }
 
 static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u64 max)
 {
 	/* What a caller's ssize_t holds; a 32-bit caller's is shorter. */
 	u64 max_len = in_compat_syscall() ? S32_MAX : S64_MAX;
-	unsigned long i;
-	int rc;
+	unsigned long got, i;
 
 	vec->iov = vec->fast;
 	vec->nr = nr;
@@ -59,19 +59,22 @@ static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u64 max)
 
 	if (nr > max)
 		return -EINVAL;
-	if (!nr)
-		return 0;
-	if (nr <= CMAD_FAST_IOV)
-		rc = vec_read_fast(vec, u64_to_user_ptr(addr));
-	else
-		rc = vec_read_many(vec, u64_to_user_ptr(addr));
-	if (rc)
-		return rc;
+	if (nr <= CMAD_FAST_IOV) {
+		got = vec_read_few(vec, u64_to_user_ptr(addr));
+	} else {
+		vec->iov = kvmalloc_array(nr, sizeof(*vec->iov),
+					  GFP_KERNEL_ACCOUNT);
+		if (!vec->iov)
+			return -ENOMEM;
+		got = vec_read_many(vec, u64_to_user_ptr(addr));
+	}
+	if (got < nr && !CMAD_CHECKS_AS_READ)
+		return -EFAULT;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < got; i++)
 		if (vec->iov[i].len > max_len)
 			return -EINVAL;
-	return 0;
+	return got < nr ? -EFAULT : 0;
 }
 
 static int local_import(struct cmad_copy *copy, u64 max_bytes, u64 *total)

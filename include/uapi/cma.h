@@ -127,7 +127,7 @@ struct cma_iovec {
  * @remote_iov: in: address of @remote_cnt &struct cma_iovec, the peer's memory
  * @local_cnt: in: segments at @local_iov
  * @remote_cnt: in: segments at @remote_iov
- * @copied: out: bytes moved
+ * @copied: out: bytes moved; 0 after a failure
  * @fault_addr: out, %CMA_COPY_REPORT: the address at which the copy stopped
  * @fault_side: out, %CMA_COPY_REPORT: whose memory stopped it, CMA_FAULT_*
  * @reserved: must be 0

@@ -68,18 +68,20 @@ static inline long cmad_pin_remote(struct mm_struct *mm, unsigned long start,
 }
 
 /*
- * Whether this kernel's import_iovec() cuts a list of @nr segments to
- * MAX_RW_COUNT before it asks access_ok(). It came for single segments
- * together with iter_iov(); a caller sees it with a length past the end of
- * its address space.
+ * import_iovec() changed in the release that brought iter_iov(), and callers
+ * can tell. It now checks each segment's length as it reads it, so that EINVAL
+ * comes before the EFAULT of a later segment, and a single segment is cut to
+ * MAX_RW_COUNT before access_ok() is asked.
  */
+#ifdef CMAD_HAVE_ITER_IOV
+#define CMAD_CHECKS_AS_READ true
+#else
+#define CMAD_CHECKS_AS_READ false
+#endif
+
 static inline bool cmad_trims_first(unsigned long nr)
 {
-#ifdef CMAD_HAVE_ITER_IOV
-	return nr == 1;
-#else
-	return false;
-#endif
+	return CMAD_CHECKS_AS_READ && nr == 1;
 }
 
 #endif /* CMAD_COMPAT_H */
