@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT OR BSD-2-Clause */
+/**
+ * @file cma.h
+ * libcma: move data between the processes of one machine with a single copy.
+ *
+ * A context is a way to other processes' memory: /dev/cma where the module is
+ * loaded, otherwise process_vm_readv(2) and process_vm_writev(2). Both give
+ * the same results, so that a program linked with libcma runs everywhere;
+ * cma_backend() tells which it is.
+ *
+ * Results: functions that move data return the number of bytes moved, others
+ * 0; every failure is a negative errno value. errno itself is never set. No
+ * function prints, and none allocates or takes a lock on the way of a copy
+ * (one exception: a 32-bit program's call with more than 1024 segments).
+ *
+ * Threads: every function may be called from any thread at any time, except
+ * that cma_close() must be the last call on its context.
+ *
+ * Fork: a context belongs to the process that opened it. In a child made by
+ * fork(2) every call on it fails with -ESTALE, except cma_close(), which gives
+ * back what the child inherited; the child opens a context of its own. So a
+ * child never acts in its parent's name by accident.
+ */
+#ifndef CMA_H
+#define CMA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CMA_VERSION_MAJOR 0
+#define CMA_VERSION_MINOR 1
+#define CMA_VERSION_PATCH 0
+#define CMA_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define CMA_API __attribute__((visibility("default")))
+#else
+#define CMA_API
+#endif
+
+/** A way to other processes' memory; opaque. */
+struct cma_context;
+
+/** By what means a context moves data. */
+enum cma_backend {
+	CMA_BACKEND_NONE = 0,	 /**< no context, or one of another process */
+	CMA_BACKEND_DEVICE = 1,	 /**< /dev/cma */
+	CMA_BACKEND_SYSCALL = 2, /**< process_vm_readv(2), _writev(2) */
+};
+
+/** cma_open(): fail rather than fall back to the system calls. */
+#define CMA_OPEN_DEVICE (1U << 0)
+/** cma_open(): use the system calls even where there is a device. */
+#define CMA_OPEN_SYSCALL (1U << 1)
+
+/**
+ * Open a context.
+ *
+ * @param[out] context the new context; NULL after a failure
+ * @param flags 0, CMA_OPEN_DEVICE or CMA_OPEN_SYSCALL
+ * @return 0, or
+ *  -EINVAL: unknown flags, or both;
+ *  -ENOENT, -EACCES, -EMFILE, ...: CMA_OPEN_DEVICE, and open(2) of the device
+ *   failed so;
+ *  -EPROTO: CMA_OPEN_DEVICE, and the device does not speak this library's ABI;
+ *  -ENOSYS: the system calls were wanted, and this kernel has none;
+ *  -ENOMEM.
+ *
+ * Without CMA_OPEN_DEVICE a device that cannot be used is no failure;
+ * cma_query() tells why it was not used. The environment variable CMA_DEVICE
+ * names another device file than /dev/cma; it is ignored in set-user-id
+ * programs.
+ */
+CMA_API int cma_open(struct cma_context **context, unsigned int flags);
+
+/**
+ * Close a context and its handles. NULL is allowed.
+ *
+ * @param context from cma_open(); must not be used any more
+ */
+CMA_API void cma_close(struct cma_context *context);
+
+/**
+ * @param context from cma_open(), or NULL
+ * @return by what means the context moves data
+ */
+CMA_API enum cma_backend cma_backend(const struct cma_context *context);
+
+/** @return the library's version, "major.minor.patch" */
+CMA_API const char *cma_version(void);
+
+/** cma_limits.features: what a context can do. */
+#define CMA_CAN_PID (1ULL << 0)	   /**< peers by pid */
+#define CMA_CAN_PIDFD (1ULL << 1)  /**< peers by pidfd */
+#define CMA_CAN_HANDLE (1ULL << 2) /**< peers by handle */
+#define CMA_CAN_MANY (1ULL << 3)   /**< CMA_MANY */
+#define CMA_CAN_LARGE (1ULL << 4)  /**< CMA_LARGE */
+#define CMA_CAN_REPORT (1ULL << 5) /**< cma_request.fault_side, fault_addr */
+#define CMA_CAN_STRICT (1ULL << 6) /**< CMA_STRICT */
+
+/** What a context can do, and its limits; filled in by cma_query(). */
+struct cma_limits {
+	/** in: sizeof(struct cma_limits), so that the structure can grow */
+	size_t size;
+	/** by what means the context moves data */
+	enum cma_backend backend;
+	/** why the device is not used, a negative errno value; 0: it is used,
+	 *  or CMA_OPEN_SYSCALL was given */
+	int device_error;
+	/** CMA_CAN_* */
+	uint64_t features;
+	/** segments a side: by default, with CMA_MANY */
+	uint64_t max_iov, max_iov_many;
+	/** bytes a copy: by default, with CMA_LARGE */
+	uint64_t max_bytes, max_bytes_large;
+	/** handles that the context can hold */
+	uint32_t max_handles;
+	/** milliseconds for which a permission verdict may be reused */
+	uint32_t verdict_ms;
+	/** the module's ABI version; 0 without the device */
+	uint32_t abi_version;
+	/** the module's version; empty without the device */
+	char module_version[32];
+};
+
+/**
+ * Tell what a context can do.
+ *
+ * @param context from cma_open()
+ * @param[in,out] limits its size field set by the caller
+ * @return 0, -EINVAL (limits->size is none that this library knows), -ESTALE
+ */
+CMA_API int cma_query(const struct cma_context *context,
+		      struct cma_limits *limits);
+
+/**
+ * Whose memory: a process by pid, by pidfd, or an opened handle. Made by
+ * cma_pid(), cma_pidfd() and cma_handle(); a plain value.
+ */
+struct cma_peer {
+	uint32_t type; /**< 1 pid, 2 pidfd, 3 handle */
+	int32_t id;
+};
+
+/** @param pid a process or thread in the caller's pid namespace */
+static inline struct cma_peer cma_pid(pid_t pid)
+{
+	struct cma_peer peer = {1, pid};
+	return peer;
+}
+
+/** @param pidfd a descriptor of pidfd_open(2) or clone(2); stays the caller's */
+static inline struct cma_peer cma_pidfd(int pidfd)
+{
+	struct cma_peer peer = {2, pidfd};
+	return peer;
+}
+
+/** @param handle from cma_handle_open() on the same context */
+static inline struct cma_peer cma_handle(int handle)
+{
+	struct cma_peer peer = {3, handle};
+	return peer;
+}
+
+/**
+ * Open a handle: permission is judged once, and copies through it cost less.
+ * It is bound to the peer's address space as it is now and ends with the
+ * peer's exit or execve(2): later use is -ESRCH. It does not keep the peer's
+ * memory alive.
+ *
+ * @param context from cma_open()
+ * @param peer from cma_pid() or cma_pidfd()
+ * @return the handle, above 0, valid in this context only; or -ESRCH, -EPERM,
+ *  -EBADF (see cma_copy()), -EOPNOTSUPP (the peer is itself a handle),
+ *  -ENOSPC (cma_limits.max_handles are open), -EMFILE, -ENOMEM, -ESTALE
+ */
+CMA_API int cma_handle_open(struct cma_context *context, struct cma_peer peer);
+
+/**
+ * Close a handle. A copy that is under way through it comes to its end.
+ *
+ * @param context from cma_open()
+ * @param handle from cma_handle_open()
+ * @return 0, or -ENOENT (no such handle), -ESTALE
+ */
+CMA_API int cma_handle_close(struct cma_context *context, int handle);
+
+/** Copy local to remote; without it, remote to local. Only for cma_copy(). */
+#define CMA_WRITE (1U << 0)
+/** Allow cma_limits.max_iov_many segments a side instead of 1024. */
+#define CMA_MANY (1U << 1)
+/** Move up to cma_limits.max_bytes_large bytes instead of 0x7ffff000. */
+#define CMA_LARGE (1U << 2)
+/** Let the kernel judge access for this very call, whatever was judged before. */
+#define CMA_STRICT (1U << 4)
+
+/** Whose memory stopped a copy. */
+enum cma_side {
+	CMA_SIDE_NONE = 0,
+	CMA_SIDE_LOCAL = 1,
+	CMA_SIDE_REMOTE = 2,
+};
+
+/** A copy with all it can take and tell; see cma_copy(). */
+struct cma_request {
+	/** in: whose memory the remote segments are */
+	struct cma_peer peer;
+	/** in: CMA_WRITE, CMA_MANY, CMA_LARGE, CMA_STRICT */
+	uint32_t flags;
+	/** out: whose memory stopped the copy */
+	enum cma_side fault_side;
+	/** in: the caller's memory */
+	const struct iovec *local;
+	/** in: the peer's memory; addresses are the peer's */
+	const struct iovec *remote;
+	/** in: segments at local, at remote */
+	size_t local_count, remote_count;
+	/** out: the address at which the copy stopped; 0 if it did not, or if
+	 *  the backend cannot tell */
+	uint64_t fault_addr;
+};
+
+/**
+ * Copy between the caller's memory and a peer's.
+ *
+ * The bytes of one side's segments, strung together in order, are copied onto
+ * the other side's; the shorter side ends the copy. Limits, order of checks,
+ * errors and counts are those of process_vm_readv(2) and process_vm_writev(2);
+ * CMA_MANY and CMA_LARGE lift its limits. The system calls cannot do more than
+ * their limits in one go: there the library makes several calls, and a peer
+ * that dies in between ends the copy short. A program with 32-bit pointers gets
+ * SIGSEGV and not -EFAULT for a bad segment list, where the device is used; and
+ * CMA_LARGE lifts nothing for it, as a count of bytes is an ssize_t.
+ *
+ * @param context from cma_open()
+ * @param[in,out] request what to copy; its out fields are always written
+ * @return bytes moved, short if memory ran out on the way; or
+ *  -EINVAL: unknown flags or peer type, too many segments, or a length above
+ *   SSIZE_MAX;
+ *  -EFAULT: the first byte could not be moved, or a segment list is bad;
+ *  -ESRCH: no such process, or it has no memory (a zombie, a kernel thread),
+ *   or the handle's process exited or called execve(2);
+ *  -EPERM: the kernel's ptrace rules refuse (ptrace(2), "Ptrace access mode
+ *   checking"); cma_explain() says which and what would allow it;
+ *  -EBADF: not a pidfd; -ENOENT: not a handle;
+ *  -EOPNOTSUPP: this backend cannot reach such a peer (cma_limits.features);
+ *  -EINTR: a fatal signal is pending; -ENOMEM;
+ *  -ESTALE: the context is another process's (see "Fork" above).
+ */
+CMA_API ssize_t cma_copy(const struct cma_context *context,
+			 struct cma_request *request);
+
+/**
+ * Read a peer's memory: process_vm_readv(2) with a peer in place of a pid.
+ *
+ * @param context from cma_open()
+ * @param peer whose memory
+ * @param local,local_count segments of the caller's memory, written
+ * @param remote,remote_count segments of the peer's memory, read
+ * @param flags CMA_MANY, CMA_LARGE, CMA_STRICT
+ * @return as cma_copy()
+ */
+CMA_API ssize_t cma_readv(const struct cma_context *context,
+			  struct cma_peer peer, const struct iovec *local,
+			  size_t local_count, const struct iovec *remote,
+			  size_t remote_count, unsigned int flags);
+
+/**
+ * Write a peer's memory: process_vm_writev(2) with a peer in place of a pid.
+ *
+ * @param context from cma_open()
+ * @param peer whose memory
+ * @param local,local_count segments of the caller's memory, read
+ * @param remote,remote_count segments of the peer's memory, written
+ * @param flags CMA_MANY, CMA_LARGE, CMA_STRICT
+ * @return as cma_copy()
+ */
+CMA_API ssize_t cma_writev(const struct cma_context *context,
+			   struct cma_peer peer, const struct iovec *local,
+			   size_t local_count, const struct iovec *remote,
+			   size_t remote_count, unsigned int flags);
+
+/**
+ * Read one range of a peer's memory.
+ *
+ * @param context from cma_open()
+ * @param peer whose memory
+ * @param[out] local length bytes of the caller's memory
+ * @param remote address in the peer
+ * @param length bytes
+ * @return as cma_copy()
+ */
+CMA_API ssize_t cma_read(const struct cma_context *context,
+			 struct cma_peer peer, void *local, uintptr_t remote,
+			 size_t length);
+
+/**
+ * Write one range of a peer's memory.
+ *
+ * @param context from cma_open()
+ * @param peer whose memory
+ * @param[in] local length bytes of the caller's memory
+ * @param remote address in the peer
+ * @param length bytes
+ * @return as cma_copy()
+ */
+CMA_API ssize_t cma_write(const struct cma_context *context,
+			  struct cma_peer peer, const void *local,
+			  uintptr_t remote, size_t length);
+
+/**
+ * Say in words why a call failed: for -EPERM, which policy refuses (Yama's
+ * ptrace_scope, user ids, capabilities, a process that is not dumpable, a user
+ * namespace) and what would allow it; for a device that cannot be used, what
+ * to do about it. It looks at the system as it is now, and guesses where the
+ * kernel does not tell; meant for messages to people, not for decisions.
+ *
+ * @param context from cma_open(); NULL to explain a failure of cma_open()
+ * @param peer whose memory the call was about; ignored if context is NULL
+ * @param error the negative errno value that the call returned
+ * @param[out] text a NUL-terminated sentence, cut at size
+ * @param size bytes at text
+ * @return bytes of the whole sentence without the NUL, as snprintf(3) does
+ */
+CMA_API int cma_explain(const struct cma_context *context, struct cma_peer peer,
+			int error, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* CMA_H */

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT OR BSD-2-Clause */
+/**
+ * @file cma.hpp
+ * libcma for C++17: cma.h with owners, views and errors. Header-only.
+ *
+ * Errors: a function that fails throws std::system_error, whose code is the
+ * errno value in std::generic_category() and whose text says why, as
+ * cma_explain() does. Its overload with a std::error_code does not throw: it
+ * sets the code, clears it after success, and returns nothing of use after a
+ * failure. What can fail for which reason stands in cma.h.
+ *
+ * Example:
+ * @code
+ *   cma::Context context;
+ *   auto value = context.load<double>(cma::pid(1234), address);
+ * @endcode
+ */
+#ifndef CMA_HPP
+#define CMA_HPP
+
+#include <cma.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+namespace cma
+{
+
+/** Whose memory: made by pid() and pidfd(); a Handle converts to one. */
+using Peer = ::cma_peer;
+
+/** @param id a process or thread in the caller's pid namespace */
+inline Peer pid(pid_t id) noexcept
+{
+	return ::cma_pid(id);
+}
+
+/** @param fd a descriptor of pidfd_open(2); stays the caller's */
+inline Peer pidfd(int fd) noexcept
+{
+	return ::cma_pidfd(fd);
+}
+
+/**
+ * Contiguous local memory as bytes: a pointer and a length, or any container
+ * or array of trivially copyable elements that std::data() and std::size()
+ * take. A plain value; the memory stays its owner's.
+ */
+template <typename Byte>
+class BasicView
+{
+	using Void =
+		std::conditional_t<std::is_const_v<Byte>, const void, void>;
+
+public:
+	/** @param size bytes at data */
+	BasicView(Void *data, std::size_t size) noexcept
+		: data_(static_cast<Byte *>(data))
+		, size_(size)
+	{
+	}
+
+	template <typename Container,
+		  typename Element = std::remove_pointer_t<
+			  decltype(std::data(std::declval<Container &>()))>,
+		  typename = std::enable_if_t<
+			  std::is_convertible_v<Element *, Void *>>>
+	BasicView(Container &&container) noexcept
+		: BasicView(std::data(container),
+			    std::size(container) * sizeof(Element))
+	{
+		static_assert(std::is_trivially_copyable_v<Element>,
+			      "only plain data can be copied as bytes");
+	}
+
+	Byte *data() const noexcept
+	{
+		return data_;
+	}
+
+	/** @return bytes */
+	std::size_t size() const noexcept
+	{
+		return size_;
+	}
+
+private:
+	Byte *data_;
+	std::size_t size_;
+};
+
+using View = BasicView<std::byte>;
+using ConstView = BasicView<const std::byte>;
+
+/**
+ * A handle (cma_handle_open()), closed by its destructor. Move-only.
+ *
+ * It must not outlive its Context; moving the Context is no harm. Threads may
+ * use one handle at the same time, but not while it is moved or closed. In a
+ * child made by fork() it is dead weight, like the Context: its use fails with
+ * ESTALE, and destroying it does nothing to the parent's.
+ */
+class Handle
+{
+public:
+	Handle() noexcept = default;
+
+	Handle(Handle &&other) noexcept
+		: context_(std::exchange(other.context_, nullptr))
+		, id_(std::exchange(other.id_, 0))
+	{
+	}
+
+	Handle &operator=(Handle &&other) noexcept
+	{
+		Handle moved(std::move(other));
+		std::swap(context_, moved.context_);
+		std::swap(id_, moved.id_);
+		return *this;
+	}
+
+	~Handle()
+	{
+		if (context_ != nullptr)
+			::cma_handle_close(context_, id_);
+	}
+
+	/** Whether there is a handle. */
+	explicit operator bool() const noexcept
+	{
+		return context_ != nullptr;
+	}
+
+	/** The peer that this handle is; none if it is empty (ENOENT). */
+	operator Peer() const noexcept
+	{
+		return ::cma_handle(id_);
+	}
+
+private:
+	friend class Context;
+
+	Handle(::cma_context *context, int id) noexcept
+		: context_(context)
+		, id_(id)
+	{
+	}
+
+	::cma_context *context_ = nullptr;
+	int id_ = 0;
+};
+
+/**
+ * A context (cma_open()), closed by its destructor. Move-only.
+ *
+ * Threads may use one context at the same time, but not while it is moved or
+ * destroyed. It belongs to the process that opened it: in a child made by
+ * fork() every use fails with ESTALE, and destroying it gives back what the
+ * child inherited.
+ *
+ * Lengths are bytes. A copy may be of any length (CMA_LARGE).
+ */
+class Context
+{
+public:
+	/** @param flags 0, CMA_OPEN_DEVICE or CMA_OPEN_SYSCALL */
+	explicit Context(unsigned int flags = 0)
+	{
+		require("cma_open", ::cma_open(&context_, flags), {});
+	}
+
+	/** As above; after a failure the context is empty. */
+	Context(unsigned int flags, std::error_code &error) noexcept
+	{
+		result(::cma_open(&context_, flags), error);
+	}
+
+	Context(Context &&other) noexcept
+		: context_(std::exchange(other.context_, nullptr))
+	{
+	}
+
+	Context &operator=(Context &&other) noexcept
+	{
+		Context moved(std::move(other));
+		std::swap(context_, moved.context_);
+		return *this;
+	}
+
+	~Context()
+	{
+		::cma_close(context_);
+	}
+
+	/** Whether there is a context. Of an empty one only this and backend()
+	 *  may be asked. */
+	explicit operator bool() const noexcept
+	{
+		return context_ != nullptr;
+	}
+
+	/** The context as cma.h knows it; stays this object's. */
+	::cma_context *get() const noexcept
+	{
+		return context_;
+	}
+
+	/** By what means the context moves data. */
+	enum ::cma_backend backend() const noexcept
+	{
+		return ::cma_backend(context_);
+	}
+
+	/** What the context can do: cma_query(). */
+	::cma_limits limits() const
+	{
+		::cma_limits limits = {};
+		limits.size = sizeof(limits);
+		require("cma_query", ::cma_query(context_, &limits), {});
+		return limits;
+	}
+
+	/** Why a call about this peer failed, in words: cma_explain(). */
+	std::string explain(Peer peer, std::error_code error) const
+	{
+		return explain(context_, peer, -error.value());
+	}
+
+	/** Open a handle: cma_handle_open(). */
+	Handle open(Peer peer) const
+	{
+		const int id = ::cma_handle_open(context_, peer);
+		require("cma_handle_open", id, peer);
+		return Handle(context_, id);
+	}
+
+	/** As above; after a failure the handle is empty. */
+	Handle open(Peer peer, std::error_code &error) const noexcept
+	{
+		const int id = ::cma_handle_open(context_, peer);
+		result(id, error);
+		return id < 0 ? Handle() : Handle(context_, id);
+	}
+
+	/**
+	 * Read from the peer.
+	 *
+	 * @param peer whose memory
+	 * @param[out] local where to, and how much
+	 * @param remote address in the peer
+	 * @return bytes moved: less than local.size() where memory ends
+	 */
+	std::size_t read(Peer peer, View local, std::uintptr_t remote) const
+	{
+		return require("cma_read", get(peer, local, remote), peer);
+	}
+
+	std::size_t read(Peer peer, View local, std::uintptr_t remote,
+			 std::error_code &error) const noexcept
+	{
+		return result(get(peer, local, remote), error);
+	}
+
+	/**
+	 * Write to the peer.
+	 *
+	 * @param peer whose memory
+	 * @param[in] local where from, and how much
+	 * @param remote address in the peer
+	 * @return bytes moved: less than local.size() where memory ends
+	 */
+	std::size_t write(Peer peer, ConstView local,
+			  std::uintptr_t remote) const
+	{
+		return require("cma_write", put(peer, local, remote), peer);
+	}
+
+	std::size_t write(Peer peer, ConstView local, std::uintptr_t remote,
+			  std::error_code &error) const noexcept
+	{
+		return result(put(peer, local, remote), error);
+	}
+
+	/** Everything that a copy can take and tell: cma_copy().
+	 *  @return bytes moved */
+	std::size_t copy(::cma_request &request) const
+	{
+		return require("cma_copy", ::cma_copy(context_, &request),
+			       request.peer);
+	}
+
+	std::size_t copy(::cma_request &request,
+			 std::error_code &error) const noexcept
+	{
+		return result(::cma_copy(context_, &request), error);
+	}
+
+	/** Read an object of plain data; EFAULT if not all of it is there. */
+	template <typename T>
+	T load(Peer peer, std::uintptr_t remote) const
+	{
+		T value;
+		load_into(peer, View(&value, sizeof(value)), remote);
+		return value;
+	}
+
+	/** Fill local from the peer; EFAULT if not all of it is there. */
+	void load_into(Peer peer, View local, std::uintptr_t remote) const
+	{
+		require_whole("cma_read", read(peer, local, remote),
+			      local.size());
+	}
+
+	/** Write an object of plain data; EFAULT if not all of it fits. */
+	template <typename T>
+	void store(Peer peer, const T &value, std::uintptr_t remote) const
+	{
+		static_assert(std::is_trivially_copyable_v<T>,
+			      "only plain data can be copied as bytes");
+		store_from(peer, ConstView(&value, sizeof(value)), remote);
+	}
+
+	/** Write all of local to the peer; EFAULT if not all of it fits. */
+	void store_from(Peer peer, ConstView local, std::uintptr_t remote) const
+	{
+		require_whole("cma_write", write(peer, local, remote),
+			      local.size());
+	}
+
+private:
+	ssize_t get(Peer peer, View local, std::uintptr_t remote) const noexcept
+	{
+		const ::iovec to = {local.data(), local.size()};
+		const ::iovec from = {reinterpret_cast<void *>(remote),
+				      local.size()};
+		return ::cma_readv(context_, peer, &to, 1, &from, 1, CMA_LARGE);
+	}
+
+	ssize_t put(Peer peer, ConstView local,
+		    std::uintptr_t remote) const noexcept
+	{
+		const ::iovec from = {const_cast<std::byte *>(local.data()),
+				      local.size()};
+		const ::iovec to = {reinterpret_cast<void *>(remote),
+				    local.size()};
+		return ::cma_writev(context_, peer, &from, 1, &to, 1,
+				    CMA_LARGE);
+	}
+
+	static std::size_t result(ssize_t value,
+				  std::error_code &error) noexcept
+	{
+		error.clear();
+		if (value < 0)
+			error.assign(static_cast<int>(-value),
+				     std::generic_category());
+		return value < 0 ? 0 : static_cast<std::size_t>(value);
+	}
+
+	std::size_t require(const char *function, ssize_t value,
+			    Peer peer) const
+	{
+		if (value < 0)
+			fail(function, static_cast<int>(value), peer);
+		return static_cast<std::size_t>(value);
+	}
+
+	static void require_whole(const char *function, std::size_t moved,
+				  std::size_t wanted)
+	{
+		if (moved < wanted)
+			throw std::system_error(
+				EFAULT, std::generic_category(),
+				std::string(function) +
+					": usable memory ended after " +
+					std::to_string(moved) + " of " +
+					std::to_string(wanted) + " bytes");
+	}
+
+	[[noreturn]] void fail(const char *function, int error, Peer peer) const
+	{
+		throw std::system_error(-error, std::generic_category(),
+					std::string(function) + ": " +
+						explain(context_, peer, error));
+	}
+
+	static std::string explain(const ::cma_context *context, Peer peer,
+				   int error)
+	{
+		char text[1024];
+		::cma_explain(context, peer, error, text, sizeof(text));
+		return text;
+	}
+
+	::cma_context *context_ = nullptr;
+};
+
+} // namespace cma
+
+#endif /* CMA_HPP */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+//
+// The C functions of cma.h: check whose context it is, choose the backend. The way
+// of a copy holds nothing else: no lock, no allocation.
+#include "context.hpp"
+#include <cstdlib>
+#include <new>
+
+using cma::Fault;
+
+namespace {
+
+constexpr unsigned int copy_flags = CMA_MANY | CMA_LARGE | CMA_STRICT;
+
+bool uses_device(const cma_context *context)
+{
+  return context->backend == CMA_BACKEND_DEVICE;
+}
+
+inline ssize_t copy(const cma_context *context, const cma_request &request, Fault *fault)
+{
+  return uses_device(context) ? context->device.copy(request, fault)
+                              : context->syscalls.copy(request, fault);
+}
+
+inline ssize_t copy_vectors(const cma_context *context, cma_peer peer, const iovec *local,
+                            size_t local_count, const iovec *remote, size_t remote_count,
+                            unsigned int flags)
+{
+  const cma_request request = {peer,   flags,       CMA_SIDE_NONE, local,
+                               remote, local_count, remote_count,  0};
+  return copy(context, request, nullptr);
+}
+
+inline ssize_t copy_range(const cma_context *context, cma_peer peer, void *local,
+                          uintptr_t remote, size_t length, unsigned int flags)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  const iovec to = {local, length};
+  const iovec from = {reinterpret_cast<void *>(remote), length};
+  return copy_vectors(context, peer, &to, 1, &from, 1, flags);
+}
+
+int open_backend(cma_context &context, unsigned int flags)
+{
+  if (const int error = context.guard.arm(); error < 0)
+    return error;
+  if ((flags & CMA_OPEN_SYSCALL) == 0) {
+    context.device_error = context.device.open();
+    if (context.device_error == 0) {
+      context.backend = CMA_BACKEND_DEVICE;
+      return 0;
+    }
+    if ((flags & CMA_OPEN_DEVICE) != 0)
+      return context.device_error;
+  }
+  const int error = context.syscalls.open();
+  if (error == 0)
+    context.backend = CMA_BACKEND_SYSCALL;
+  return error;
+}
+
+} // namespace
+
+extern "C" {
+
+int cma_open(struct cma_context **context, unsigned int flags)
+{
+  *context = nullptr;
+  if ((flags & ~(CMA_OPEN_DEVICE | CMA_OPEN_SYSCALL)) != 0 ||
+      flags == (CMA_OPEN_DEVICE | CMA_OPEN_SYSCALL))
+    return -EINVAL;
+
+  void *memory = std::malloc(sizeof(cma_context));
+  if (memory == nullptr)
+    return -ENOMEM;
+  auto *opened = new (memory) cma_context;
+  const int error = open_backend(*opened, flags);
+  if (error < 0)
+    cma_close(opened);
+  else
+    *context = opened;
+  return error;
+}
+
+void cma_close(struct cma_context *context)
+{
+  if (context == nullptr)
+    return;
+  context->~cma_context();
+  std::free(context);
+}
+
+enum cma_backend cma_backend(const struct cma_context *context)
+{
+  return context != nullptr && context->guard.ours() ? context->backend
+                                                     : CMA_BACKEND_NONE;
+}
+
+const char *cma_version(void)
+{
+  return CMA_VERSION;
+}
+
+int cma_query(const struct cma_context *context, struct cma_limits *limits)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  if (limits->size != sizeof(*limits))
+    return -EINVAL;
+  *limits = {};
+  limits->size = sizeof(*limits);
+  limits->backend = context->backend;
+  limits->device_error = context->device_error;
+  if (uses_device(context))
+    context->device.query(*limits);
+  else
+    context->syscalls.query(*limits);
+  return 0;
+}
+
+int cma_handle_open(struct cma_context *context, struct cma_peer peer)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  return uses_device(context) ? context->device.handle_open(peer)
+                              : context->syscalls.handle_open(peer);
+}
+
+int cma_handle_close(struct cma_context *context, int handle)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  return uses_device(context) ? context->device.handle_close(handle)
+                              : context->syscalls.handle_close(handle);
+}
+
+ssize_t cma_copy(const struct cma_context *context, struct cma_request *request)
+{
+  Fault fault;
+  ssize_t result = -ESTALE;
+  if (context->guard.ours())
+    result = (request->flags & ~(CMA_WRITE | copy_flags)) != 0
+                 ? -EINVAL
+                 : copy(context, *request, &fault);
+  request->fault_side = fault.side;
+  request->fault_addr = fault.address;
+  return result;
+}
+
+ssize_t cma_readv(const struct cma_context *context, struct cma_peer peer,
+                  const struct iovec *local, size_t local_count,
+                  const struct iovec *remote, size_t remote_count, unsigned int flags)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  if ((flags & ~copy_flags) != 0)
+    return -EINVAL;
+  return copy_vectors(context, peer, local, local_count, remote, remote_count, flags);
+}
+
+ssize_t cma_writev(const struct cma_context *context, struct cma_peer peer,
+                   const struct iovec *local, size_t local_count,
+                   const struct iovec *remote, size_t remote_count, unsigned int flags)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  if ((flags & ~copy_flags) != 0)
+    return -EINVAL;
+  return copy_vectors(context, peer, local, local_count, remote, remote_count,
+                      flags | CMA_WRITE);
+}
+
+ssize_t cma_read(const struct cma_context *context, struct cma_peer peer, void *local,
+                 uintptr_t remote, size_t length)
+{
+  return copy_range(context, peer, local, remote, length, 0);
+}
+
+ssize_t cma_write(const struct cma_context *context, struct cma_peer peer,
+                  const void *local, uintptr_t remote, size_t length)
+{
+  return copy_range(context, peer, const_cast<void *>(local), remote, length, CMA_WRITE);
+}
+
+} // extern "C"

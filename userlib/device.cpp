@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+//
+// The device backend off the way of a copy: opening the device, handles, limits.
+#include "device.hpp"
+#include <cstdlib>
+#include <cstring>
+
+namespace cma {
+
+static_assert(CMA_CAN_PID == CMA_FEATURE_COPY_PID &&
+              CMA_CAN_PIDFD == CMA_FEATURE_COPY_PIDFD &&
+              CMA_CAN_HANDLE == CMA_FEATURE_COPY_HANDLE &&
+              CMA_CAN_MANY == CMA_FEATURE_MANY && CMA_CAN_LARGE == CMA_FEATURE_LARGE &&
+              CMA_CAN_REPORT == CMA_FEATURE_REPORT &&
+              CMA_CAN_STRICT == CMA_FEATURE_STRICT);
+
+// What cma.h can name; a later module may know more.
+constexpr std::uint64_t known_features = CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE |
+                                         CMA_CAN_MANY | CMA_CAN_LARGE | CMA_CAN_REPORT |
+                                         CMA_CAN_STRICT;
+
+const char *device_path()
+{
+  const char *path = ::secure_getenv("CMA_DEVICE");
+  return path != nullptr && *path != '\0' ? path : "/dev/cma";
+}
+
+int Device::open()
+{
+  const int fd = sys::open(device_path(), O_RDWR);
+  if (fd < 0)
+    return fd;
+  info_.size = sizeof(info_);
+  if (sys::ioctl(fd, CMA_IOC_INFO, &info_) < 0 || info_.abi_version != CMA_ABI_VERSION) {
+    sys::close(fd);
+    return -EPROTO;
+  }
+  fd_ = fd;
+  return 0;
+}
+
+int Device::handle_open(cma_peer peer) const
+{
+  cma_ioc_open open = {};
+  open.size = sizeof(open);
+  open.peer_type = peer.type;
+  open.peer = peer.id;
+  const int error = sys::ioctl(fd_, CMA_IOC_OPEN, &open);
+  return error < 0 ? error : open.handle;
+}
+
+int Device::handle_close(int handle) const
+{
+  cma_ioc_close close = {};
+  close.size = sizeof(close);
+  close.handle = handle;
+  return sys::ioctl(fd_, CMA_IOC_CLOSE, &close);
+}
+
+void Device::query(cma_limits &limits) const
+{
+  limits.features = info_.features & known_features;
+  limits.max_iov = info_.max_iov;
+  limits.max_iov_many = info_.max_iov_many;
+  limits.max_bytes = info_.max_bytes;
+  limits.max_bytes_large = wide_iovec ? info_.max_bytes_large : info_.max_bytes;
+  limits.max_handles = info_.max_handles;
+  limits.verdict_ms = info_.verdict_ms;
+  limits.abi_version = info_.abi_version;
+  static_assert(sizeof(limits.module_version) == sizeof(info_.version));
+  std::memcpy(limits.module_version, info_.version, sizeof(info_.version));
+  limits.module_version[sizeof(limits.module_version) - 1] = '\0';
+}
+
+} // namespace cma
