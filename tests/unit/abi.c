@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT OR BSD-2-Clause */
+/*
+ * The kernel ABI's numbers, as version 1 has them for ever. Compiled as C and as
+ * C++, with 64-bit and with 32-bit pointers: one table for all of them.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <uapi/cma.h>
+
+#define SIZE(type, size) \
+	static_assert(sizeof(struct type) == (size), #type)
+#define FIELD(type, field, offset, size)                                    \
+	static_assert(offsetof(struct type, field) == (offset) &&           \
+			      sizeof(((struct type *)0)->field) == (size),  \
+		      #type "." #field)
+#define VALUE(name, value) static_assert((name) == (value), #name)
+
+VALUE(CMA_ABI_VERSION, 1);
+VALUE(CMA_IOC_INFO, 0xc300);
+VALUE(CMA_IOC_COPY, 0xc301);
+VALUE(CMA_IOC_OPEN, 0xc302);
+VALUE(CMA_IOC_CLOSE, 0xc303);
+
+SIZE(cma_ioc_info, 88);
+FIELD(cma_ioc_info, size, 0, 4);
+FIELD(cma_ioc_info, abi_version, 4, 4);
+FIELD(cma_ioc_info, features, 8, 8);
+FIELD(cma_ioc_info, max_iov, 16, 8);
+FIELD(cma_ioc_info, max_iov_many, 24, 8);
+FIELD(cma_ioc_info, max_bytes, 32, 8);
+FIELD(cma_ioc_info, max_bytes_large, 40, 8);
+FIELD(cma_ioc_info, max_handles, 48, 4);
+FIELD(cma_ioc_info, verdict_ms, 52, 4);
+FIELD(cma_ioc_info, version, 56, 32);
+
+SIZE(cma_iovec, 16);
+FIELD(cma_iovec, base, 0, 8);
+FIELD(cma_iovec, len, 8, 8);
+
+SIZE(cma_ioc_copy, 72);
+FIELD(cma_ioc_copy, size, 0, 4);
+FIELD(cma_ioc_copy, flags, 4, 4);
+FIELD(cma_ioc_copy, peer_type, 8, 4);
+FIELD(cma_ioc_copy, peer, 12, 4);
+FIELD(cma_ioc_copy, local_iov, 16, 8);
+FIELD(cma_ioc_copy, remote_iov, 24, 8);
+FIELD(cma_ioc_copy, local_cnt, 32, 8);
+FIELD(cma_ioc_copy, remote_cnt, 40, 8);
+FIELD(cma_ioc_copy, copied, 48, 8);
+FIELD(cma_ioc_copy, fault_addr, 56, 8);
+FIELD(cma_ioc_copy, fault_side, 64, 4);
+FIELD(cma_ioc_copy, reserved, 68, 4);
+
+SIZE(cma_ioc_open, 24);
+FIELD(cma_ioc_open, size, 0, 4);
+FIELD(cma_ioc_open, flags, 4, 4);
+FIELD(cma_ioc_open, peer_type, 8, 4);
+FIELD(cma_ioc_open, peer, 12, 4);
+FIELD(cma_ioc_open, handle, 16, 4);
+FIELD(cma_ioc_open, reserved, 20, 4);
+
+SIZE(cma_ioc_close, 8);
+FIELD(cma_ioc_close, size, 0, 4);
+FIELD(cma_ioc_close, handle, 4, 4);
+
+VALUE(CMA_PEER_PID, 1);
+VALUE(CMA_PEER_PIDFD, 2);
+VALUE(CMA_PEER_HANDLE, 3);
+
+VALUE(CMA_COPY_WRITE, 0x1);
+VALUE(CMA_COPY_MANY, 0x2);
+VALUE(CMA_COPY_LARGE, 0x4);
+VALUE(CMA_COPY_REPORT, 0x8);
+VALUE(CMA_COPY_STRICT, 0x10);
+
+VALUE(CMA_FAULT_NONE, 0);
+VALUE(CMA_FAULT_LOCAL, 1);
+VALUE(CMA_FAULT_REMOTE, 2);
+
+VALUE(CMA_FEATURE_COPY_PID, 0x1);
+VALUE(CMA_FEATURE_COPY_PIDFD, 0x2);
+VALUE(CMA_FEATURE_COPY_HANDLE, 0x4);
+VALUE(CMA_FEATURE_MANY, 0x8);
+VALUE(CMA_FEATURE_LARGE, 0x10);
+VALUE(CMA_FEATURE_REPORT, 0x20);
+VALUE(CMA_FEATURE_STRICT, 0x40);

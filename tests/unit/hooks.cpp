@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+#include "hooks.hpp"
+#include <cerrno>
+#include <cstdarg>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace {
+
+// As the C library reports it.
+ssize_t report(ssize_t result)
+{
+  if (result >= 0)
+    return result;
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+template<typename Hook, typename... Arguments>
+hooks::Result ask(const Hook &hook, Arguments... arguments)
+{
+  return hook ? hook(arguments...) : std::nullopt;
+}
+
+} // namespace
+
+extern "C" {
+
+int ioctl(int fd, unsigned long request, ...) noexcept
+{
+  va_list arguments;
+  va_start(arguments, request);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  if (const auto result = ask(hooks::ioctl, fd, request, argument))
+    return static_cast<int>(report(*result));
+  return static_cast<int>(::syscall(SYS_ioctl, fd, request, argument));
+}
+
+ssize_t process_vm_readv(pid_t pid, const iovec *local, unsigned long local_count,
+                         const iovec *remote, unsigned long remote_count,
+                         unsigned long flags) noexcept
+{
+  if (const auto result = ask(hooks::process_vm, false, pid))
+    return report(*result);
+  return ::syscall(SYS_process_vm_readv, pid, local, local_count, remote, remote_count,
+                   flags);
+}
+
+ssize_t process_vm_writev(pid_t pid, const iovec *local, unsigned long local_count,
+                          const iovec *remote, unsigned long remote_count,
+                          unsigned long flags) noexcept
+{
+  if (const auto result = ask(hooks::process_vm, true, pid))
+    return report(*result);
+  return ::syscall(SYS_process_vm_writev, pid, local, local_count, remote, remote_count,
+                   flags);
+}
+
+int madvise(void *address, size_t length, int advice) noexcept
+{
+  if (const auto result = ask(hooks::madvise, advice))
+    return static_cast<int>(report(*result));
+  return static_cast<int>(::syscall(SYS_madvise, address, length, advice));
+}
+
+} // extern "C"
