@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+/*
+ * System calls without libc: the kernel's own result, a negative errno value
+ * after a failure; errno is not touched, nothing is a cancellation point, and
+ * no other library's interposer sees them.
+ *
+ * Where an architecture has no code here, libc's syscall(2) makes the call, and
+ * CMA_RAW_SYSCALL is not defined: then syscall(2) itself must not be replaced.
+ */
+#ifndef CMA_RAW_SYSCALL_HPP
+#define CMA_RAW_SYSCALL_HPP
+
+#if defined(__x86_64__) || defined(__aarch64__)
+#define CMA_RAW_SYSCALL 1
+#else
+#include <cerrno>
+#include <unistd.h>
+#endif
+
+inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0,
+                        long e = 0, long f = 0)
+{
+#if defined(__x86_64__)
+  register long r10 asm("r10") = d;
+  register long r8 asm("r8") = e;
+  register long r9 asm("r9") = f;
+  asm volatile("syscall"
+               : "+a"(number)
+               : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
+  return number;
+#elif defined(__aarch64__)
+  register long x8 asm("x8") = number;
+  register long x0 asm("x0") = a;
+  register long x1 asm("x1") = b;
+  register long x2 asm("x2") = c;
+  register long x3 asm("x3") = d;
+  register long x4 asm("x4") = e;
+  register long x5 asm("x5") = f;
+  asm volatile("svc #0"
+               : "+r"(x0)
+               : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+               : "memory");
+  return x0;
+#else
+  int saved = errno;
+  long result = syscall(number, a, b, c, d, e, f);
+  if (result == -1) {
+    result = -errno;
+    errno = saved;
+  }
+  return result;
+#endif
+}
+
+/** Whether a result of raw_syscall() is a negative errno value. */
+inline bool raw_failed(long result)
+{
+  return static_cast<unsigned long>(result) >= -4095UL;
+}
+
+#endif

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+/*
+ * The program cma as its users meet it: run with arguments, on the memory of this
+ * test, and judged by its output, its exit status and what it moved.
+ */
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+namespace fs = std::filesystem;
+
+const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+
+/* A cma that runs. The test holds the other ends of its input and output. */
+class Running {
+public:
+  /** error: the descriptor that is to be its standard error; else it is collected. */
+  explicit Running(const std::vector<std::string> &arguments, int error = -1,
+                   const std::string &program = CMA_PROGRAM)
+  {
+    int in[2];
+    int out[2];
+    int err[2];
+    EXPECT_EQ(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(err, O_CLOEXEC), 0);
+    std::vector<char *> list = {const_cast<char *>(program.c_str())};
+    for (const std::string &argument : arguments)
+      list.push_back(const_cast<char *>(argument.c_str()));
+    list.push_back(nullptr);
+    pid = fork();
+    if (pid == 0) {
+      dup2(in[0], STDIN_FILENO);
+      dup2(out[1], STDOUT_FILENO);
+      dup2(error < 0 ? err[1] : error, STDERR_FILENO);
+      execv(program.c_str(), list.data());
+      _exit(99);
+    }
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+    input = in[1];
+    output = out[0];
+    errors = err[0];
+  }
+
+  void feed(const std::string &data) const
+  {
+    EXPECT_EQ(write(input, data.data(), data.size()), static_cast<ssize_t>(data.size()));
+  }
+
+  /** Its end, with all it said. The status is negative for a signal. */
+  int finish()
+  {
+    close(std::exchange(input, -1));
+    std::thread other([this] { said = all_of(errors); });
+    data = all_of(output);
+    other.join();
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+  }
+
+  pid_t pid;
+  int input, output;
+  std::string data, said; /* standard output, standard error */
+
+private:
+  static std::string all_of(int fd)
+  {
+    std::string all;
+    char some[65536];
+    for (ssize_t length; (length = read(fd, some, sizeof(some))) > 0;)
+      all.append(some, static_cast<size_t>(length));
+    close(fd);
+    return all;
+  }
+
+  int errors;
+};
+
+class Cli : public testing::Test {
+protected:
+  Cli()
+  {
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    memory = static_cast<char *>(mmap(nullptr, 4 * page, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (size_t i = 0; i < 3 * page; i++)
+      memory[i] = static_cast<char>(i * 7 + i / 256);
+    /* The hole; unmapped, it could be filled by anybody. */
+    mprotect(memory + 3 * page, page, PROT_NONE);
+    fs::create_directory(directory);
+  }
+
+  ~Cli() override
+  {
+    munmap(memory, 4 * page);
+    fs::remove_all(directory);
+  }
+
+  int cma(const std::vector<std::string> &arguments, const std::string &input = "")
+  {
+    Running running(arguments);
+    if (!input.empty())
+      running.feed(input);
+    int status = running.finish();
+    data = running.data;
+    said = running.said;
+    return status;
+  }
+
+  std::string address(size_t offset = 0) const
+  {
+    return fmt::format("{:#x}", reinterpret_cast<uintptr_t>(memory + offset));
+  }
+
+  std::string content(size_t offset, size_t length) const
+  {
+    return {memory + offset, length};
+  }
+
+  static std::string text_of(const fs::path &file)
+  {
+    std::ostringstream text;
+    text << std::ifstream(file).rdbuf();
+    return text.str();
+  }
+
+  char *memory;
+  const std::string self = std::to_string(getpid());
+  const fs::path directory =
+      fs::temp_directory_path() / fmt::format("cma-cli-test.{}", getpid());
+  const std::string file = directory / "file";
+  std::string data, said;
+};
+
+TEST_F(Cli, ReadsIntoAPipeAndSaysNothing)
+{
+  EXPECT_EQ(cma({"read", self, address(5), "5000"}), 0);
+  EXPECT_EQ(data, content(5, 5000));
+  EXPECT_THAT(said, IsEmpty());
+}
+
+TEST_F(Cli, ReadsIntoAFile)
+{
+  EXPECT_EQ(cma({"read", self, address(), "12K", "-o", file}), 0);
+  EXPECT_EQ(text_of(file), content(0, 3 * page));
+  EXPECT_THAT(data + said, IsEmpty());
+}
+
+TEST_F(Cli, TakesNumbersAsPeopleWriteThem)
+{
+  for (const char *length : {"4096", "4K", "4k", "0x1000", "0X1000", "0x4K"}) {
+    EXPECT_EQ(cma({"read", self, address(), length}), 0) << length;
+    EXPECT_EQ(data, content(0, 4096)) << length;
+  }
+}
+
+TEST_F(Cli, WritesFromAPipeAndAFile)
+{
+  EXPECT_EQ(cma({"write", self, address(10)}, "from a pipe"), 0);
+  EXPECT_EQ(content(10, 11), "from a pipe");
+  std::ofstream(file) << "from a file";
+  EXPECT_EQ(cma({"write", self, address(10), "6", "-i", file}), 0);
+  EXPECT_EQ(content(10, 11), "from a pipe");
+  EXPECT_EQ(cma({"write", self, address(10), "-i", file}), 0);
+  EXPECT_EQ(content(10, 11), "from a file");
+  EXPECT_THAT(data + said, IsEmpty());
+}
+
+TEST_F(Cli, SaysHowFarAReadCameAndWhy)
+{
+  EXPECT_EQ(cma({"read", self, address(page), "20000"}), 1);
+  EXPECT_EQ(data, content(page, 2 * page));
+  EXPECT_THAT(said, HasSubstr(fmt::format("{} of 20000 bytes were read", 2 * page)));
+  EXPECT_THAT(said, HasSubstr(fmt::format("cannot read {} of", address(3 * page))));
+  EXPECT_THAT(said, HasSubstr("PROT_NONE"));
+}
+
+TEST_F(Cli, SaysHowFarAWriteCameAndWhy)
+{
+  EXPECT_EQ(cma({"write", self, address(3 * page - 4), "--json"}, "12345678"), 1);
+  EXPECT_EQ(content(3 * page - 4, 4), "1234");
+  auto report = nlohmann::json::parse(data);
+  EXPECT_EQ(report["moved"], 4);
+  EXPECT_EQ(report["complete"], false);
+  EXPECT_EQ(report["error"]["name"], "EFAULT");
+  EXPECT_EQ(report["error"]["address"], reinterpret_cast<uintptr_t>(memory + 3 * page));
+}
+
+TEST_F(Cli, NamesWhatLiesAround)
+{
+  EXPECT_EQ(cma({"read", self, "8", "8"}), 1);
+  EXPECT_THAT(said, HasSubstr("nothing is mapped there"));
+  static const char constant = 'c';
+  auto where = fmt::format("{:#x}", reinterpret_cast<uintptr_t>(&constant));
+  EXPECT_EQ(cma({"write", self, where}, "x"), 1);
+  EXPECT_THAT(said, HasSubstr("which is not writable"));
+  EXPECT_THAT(said, HasSubstr("cli_test"));
+}
+
+TEST_F(Cli, ReportsSuccessAsJson)
+{
+  EXPECT_EQ(cma({"read", self, address(), "100", "-o", file, "--json"}), 0);
+  auto report = nlohmann::json::parse(data);
+  EXPECT_EQ(report["requested"], 100);
+  EXPECT_EQ(report["moved"], 100);
+  EXPECT_EQ(report["complete"], true);
+  EXPECT_TRUE(report["error"].is_null());
+  EXPECT_EQ(cma({"read", self, address(), "100", "--json"}), 0);
+  EXPECT_EQ(data, content(0, 100)) << "the report must not stand among the data";
+  EXPECT_EQ(nlohmann::json::parse(said)["moved"], 100);
+}
+
+TEST_F(Cli, EndOfInputIsNoSuccessIfMoreWasWanted)
+{
+  EXPECT_EQ(cma({"write", self, address(), "100"}, "only this"), 1);
+  EXPECT_EQ(content(0, 9), "only this");
+  EXPECT_THAT(said, HasSubstr("standard input ended early"));
+  EXPECT_THAT(said, HasSubstr("9 of 100 bytes were written"));
+}
+
+TEST_F(Cli, AFailureCostsNoFile)
+{
+  std::ofstream(file) << "kept";
+  EXPECT_EQ(cma({"read", self, "8", "8", "-o", file}), 1);
+  EXPECT_EQ(text_of(file), "kept");
+  EXPECT_EQ(cma({"read", "999999999", "8", "8", "-o", file}), 1);
+  EXPECT_EQ(text_of(file), "kept");
+}
+
+TEST_F(Cli, FullDiskIsReported)
+{
+  EXPECT_EQ(cma({"read", self, address(), "4K", "-o", "/dev/full"}), 1);
+  EXPECT_THAT(said, HasSubstr("cannot write /dev/full: No space left"));
+  EXPECT_THAT(said, HasSubstr("0 of 4096 bytes"));
+}
+
+TEST_F(Cli, ReaderThatGoesAwayIsReported)
+{
+  /* Long enough that it cannot all wait in the pipe. */
+  size_t length = 64 << 20;
+  void *large = mmap(nullptr, length, PROT_READ,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  Running running({"read", self, fmt::format("{:#x}", reinterpret_cast<uintptr_t>(large)),
+                   std::to_string(length)});
+  close(std::exchange(running.output, -1));
+  EXPECT_EQ(running.finish(), 1);
+  EXPECT_THAT(running.said, HasSubstr("Broken pipe"));
+  munmap(large, length);
+}
+
+TEST_F(Cli, SignalEndsItWithAReport)
+{
+  Running running({"write", self, address(), "1000"});
+  running.feed("half");
+  /* It has begun to read when the pipe is empty again. */
+  for (int waiting = 1; waiting > 0; usleep(1000))
+    ioctl(running.input, FIONREAD, &waiting);
+  usleep(20000);
+  kill(running.pid, SIGINT);
+  EXPECT_EQ(running.finish(), -SIGINT);
+  EXPECT_THAT(running.said, HasSubstr("stopped by signal 2"));
+  EXPECT_THAT(running.said, HasSubstr("of 1000 bytes were written"));
+}
+
+TEST_F(Cli, ProgressIsForTerminals)
+{
+  int terminal;
+  int program;
+  ASSERT_EQ(openpty(&terminal, &program, nullptr, nullptr, nullptr), 0);
+  size_t length = 8 << 20;
+  void *large =
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Running running(
+      {"write", self, fmt::format("{:#x}", reinterpret_cast<uintptr_t>(large)), "8M"},
+      program);
+  usleep(150000); /* a bar is drawn at most every tenth of a second */
+  running.feed(std::string(length, 'x'));
+  EXPECT_EQ(running.finish(), 0);
+  char shown[4096] = {};
+  EXPECT_GT(read(terminal, shown, sizeof(shown) - 1), 0);
+  EXPECT_THAT(shown, HasSubstr("% of 8.0 MiB"));
+  EXPECT_THAT(shown, EndsWith("\r\033[K")) << "the bar stays on the screen";
+  close(terminal);
+  close(program);
+  munmap(large, length);
+}
+
+TEST_F(Cli, WrongCommandLines)
+{
+  const std::vector<std::vector<std::string>> lines = {
+      {},
+      {"nothing"},
+      {"read"},
+      {"read", self},
+      {"read", self, "0"},
+      {"read", "0", "0", "1"},
+      {"read", "-5", "0", "1"},
+      {"read", "x", "0", "1"},
+      {"read", self, "12x", "1"},
+      {"read", self, "0x", "1"},
+      {"read", self, "", "1"},
+      {"read", self, "-1", "1"},
+      {"read", self, "4KK", "1"},
+      {"read", self, "99999999999999999999", "1"},
+      {"read", self, "0", "99999999999T"},
+      {"read", self, "0", "1", "2"},
+      {"selftest", "--backend", "other"},
+      {"run"},
+      {"run", "--unknown", "true"},
+  };
+  for (const auto &line : lines) {
+    EXPECT_EQ(cma(line), 2) << testing::PrintToString(line);
+    EXPECT_THAT(data, IsEmpty());
+    EXPECT_FALSE(said.empty());
+  }
+}
+
+TEST_F(Cli, RangeBeyondTheEnd)
+{
+  EXPECT_EQ(cma({"read", self, "4096", "0xffffffffffffffff"}), 1);
+  EXPECT_THAT(said, HasSubstr("beyond the end"));
+}
+
+TEST_F(Cli, NoSuchProcess)
+{
+  EXPECT_EQ(cma({"read", "999999999", "0", "1"}), 1);
+  EXPECT_THAT(said, HasSubstr("999999999"));
+  EXPECT_THAT(said, HasSubstr("0 of 1 bytes were read"));
+}
+
+TEST_F(Cli, RunBecomesTheCommand)
+{
+  EXPECT_EQ(cma({"run", "--", "sh", "-c", "exit 5"}), 5);
+  EXPECT_EQ(cma({"run", "sh", "-c", "kill -9 $$"}), -9);
+  EXPECT_EQ(cma({"run", "/no/such/command"}), 127);
+  EXPECT_EQ(cma({"run", "/"}), 126);
+  EXPECT_EQ(cma({"run", "cat"}, "its input"), 0);
+  EXPECT_EQ(data, "its input");
+}
+
+TEST_F(Cli, RunLeavesArgumentsAlone)
+{
+  EXPECT_EQ(cma({"run", "printf", "%s,", "--verbose", "--", "info"}), 0);
+  EXPECT_EQ(data, "--verbose,--,info,");
+}
+
+TEST_F(Cli, RunAddsToWhatIsPreloaded)
+{
+  const char *print = "printf %s \"$LD_PRELOAD\"";
+  EXPECT_EQ(cma({"run", "sh", "-c", print}), 0);
+  EXPECT_THAT(data, EndsWith("/libcma-process-vm.so"));
+  std::string alone = data;
+  setenv("LD_PRELOAD", "libc.so.6", 1);
+  EXPECT_EQ(cma({"run", "sh", "-c", print}), 0);
+  unsetenv("LD_PRELOAD");
+  EXPECT_EQ(data, "libc.so.6:" + alone);
+}
+
+TEST_F(Cli, RunSaysWhatServes)
+{
+  EXPECT_EQ(cma({"run", "--verbose", "true"}), 0);
+  EXPECT_THAT(said, HasSubstr("libcma-process-vm.so"));
+  EXPECT_THAT(said, testing::ContainsRegex("/dev/cma serves|without the device: ."));
+}
+
+TEST_F(Cli, RunMissesItsLibrary)
+{
+  fs::copy(CMA_PROGRAM, directory / "cma");
+  Running running({"run", "true"}, -1, directory / "cma");
+  EXPECT_EQ(running.finish(), 1);
+  EXPECT_THAT(running.said, HasSubstr("libcma-process-vm.so is in neither"));
+}
+
+TEST_F(Cli, Info)
+{
+  EXPECT_EQ(cma({"info", "--json"}), 0);
+  auto json = nlohmann::json::parse(data);
+  EXPECT_TRUE(json["backend"] == "device" || json["backend"] == "syscall");
+  EXPECT_EQ(json["backend"] == "device", json["device_error"].is_null());
+  EXPECT_EQ(json["policy"]["uid"], getuid());
+  EXPECT_EQ(cma({"info"}), 0);
+  EXPECT_THAT(data, HasSubstr("CAP_SYS_PTRACE"));
+}
+
+TEST_F(Cli, Selftest)
+{
+  EXPECT_EQ(cma({"selftest", "--backend", "syscall", "--json"}), 0);
+  auto json = nlohmann::json::parse(data);
+  EXPECT_EQ(json["backend"], "syscall");
+  EXPECT_EQ(json["failed"], 0);
+  EXPECT_GT(json["passed"], 10);
+}
+
+TEST_F(Cli, SelftestWithoutTheDeviceAskedFor)
+{
+  setenv("CMA_DEVICE", "/no/such/device", 1);
+  EXPECT_EQ(cma({"selftest", "--backend", "device"}), 1);
+  unsetenv("CMA_DEVICE");
+  EXPECT_THAT(said, HasSubstr("/no/such/device"));
+}
+
+} // namespace

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+/*
+ * The subcommands. Each adds itself to the command line; what it does runs while
+ * the line is parsed. It returns for success, throws Status to end with another
+ * exit status, having said why, or any other exception, whose text main() prints.
+ */
+#ifndef CMA_TOOLS_COMMAND_HPP
+#define CMA_TOOLS_COMMAND_HPP
+
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <cma.hpp>
+
+/** Ends the program with this exit status and no further words. */
+using Status = CLI::RuntimeError;
+
+void add_info(CLI::App &app);
+void add_selftest(CLI::App &app);
+void add_read(CLI::App &app);
+void add_write(CLI::App &app);
+void add_run(CLI::App &app);
+
+/** Opens a context; throws with the reason in words. flags: CMA_OPEN_*. */
+cma::Context open_context(unsigned int flags = 0);
+
+/** "device" or "syscall" */
+const char *backend_name(const cma::Context &context);
+
+/** Why the device cannot be used; error: negative, from cma_open() or cma_query(). */
+std::string explain_device(int error);
+
+/** Why a call about this peer failed; error: negative, as the C interface returns it. */
+std::string explain(const cma::Context &context, cma::Peer peer, ssize_t error);
+
+#endif
