@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+// Requests by every route, compared; see twin.hpp.
+#include "twin.hpp"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace cma_test {
+namespace {
+
+uintptr_t memory_of_mine(Kind kind, size_t size)
+{
+  const uintptr_t address = make_memory(kind, size);
+  if (address == 0)
+    throw std::system_error(errno, std::generic_category(), name_of(kind));
+  return address;
+}
+
+uintptr_t memory_of(Peer &peer, Kind kind, size_t size)
+{
+  const long address = peer.call([=]() -> long {
+    const uintptr_t made = make_memory(kind, size);
+    return made != 0 ? static_cast<long>(made) : -errno;
+  });
+  if (address < 0)
+    throw std::system_error(static_cast<int>(-address), std::generic_category(),
+                            name_of(kind));
+  return static_cast<uintptr_t>(address);
+}
+
+uint64_t address_of(const void *pointer)
+{
+  return reinterpret_cast<uintptr_t>(pointer);
+}
+
+/// The first byte at which two pictures differ, in words.
+std::string difference(const std::vector<uint8_t> &reference,
+                       const std::vector<uint8_t> &seen)
+{
+  if (reference == seen) // in the fastest way there is: this is most of the time
+    return {};
+  const auto [a, b] = std::ranges::mismatch(reference, seen);
+  return "byte " + std::to_string(a - reference.begin()) + " is " + std::to_string(*b) +
+         " and not " + std::to_string(*a);
+}
+
+} // namespace
+
+const char *name_of(Route route)
+{
+  switch (route) {
+  case Route::Syscall:
+    return "system call";
+  case Route::Pid:
+    return "pid";
+  case Route::PidStrict:
+    return "pid, strict";
+  case Route::Pidfd:
+    return "pidfd";
+  case Route::PidfdStrict:
+    return "pidfd, strict";
+  case Route::Handle:
+    return "handle";
+  case Route::HandleStrict:
+    return "handle, strict";
+  }
+  return "?";
+}
+
+cma_ioc_copy as_ioctl(Route route, const Target &target, const Call &call)
+{
+  auto request = sized<cma_ioc_copy>();
+  request.flags = call.flags | (call.write ? CMA_COPY_WRITE : 0);
+  if (route == Route::PidStrict || route == Route::PidfdStrict ||
+      route == Route::HandleStrict)
+    request.flags |= CMA_COPY_STRICT;
+  if (route == Route::Pid || route == Route::PidStrict) {
+    request.peer_type = CMA_PEER_PID;
+    request.peer = target.pid;
+  } else if (route == Route::Pidfd || route == Route::PidfdStrict) {
+    request.peer_type = CMA_PEER_PIDFD;
+    request.peer = target.pidfd;
+  } else {
+    request.peer_type = CMA_PEER_HANDLE;
+    request.peer = target.handle;
+  }
+  request.local_iov = address_of(call.local);
+  request.local_cnt = call.local_count;
+  request.remote_iov = address_of(call.remote);
+  request.remote_cnt = call.remote_count;
+  return request;
+}
+
+Outcome run(const Device &device, Route route, const Target &target, const Call &call)
+{
+  if (route == Route::Syscall)
+    return Outcome::of(syscall(call.write ? SYS_process_vm_writev : SYS_process_vm_readv,
+                               target.pid, call.local, call.local_count, call.remote,
+                               call.remote_count, 0UL));
+  auto request = as_ioctl(route, target, call);
+  return device.copy(request);
+}
+
+std::vector<iovec> cut(uintptr_t address, size_t length, size_t count)
+{
+  std::vector<iovec> segments;
+  for (size_t left = count; left > 0; left--) {
+    const size_t piece = length / left;
+    segments.push_back(segment(address, piece));
+    address += piece;
+    length -= piece;
+  }
+  return segments;
+}
+
+Twin::Twin(size_t local_size, size_t remote_size, Kind local_kind, Kind remote_kind)
+    : local_(getpid(), memory_of_mine(local_kind, local_size), local_size),
+      remote_(peer_.pid(), memory_of(peer_, remote_kind, remote_size), remote_size)
+{
+  target_ = {peer_.pid(), peer_.pidfd(), 0};
+  const Outcome opened = device_.open(CMA_PEER_PID, peer_.pid());
+  if (opened.error != 0)
+    throw std::system_error(opened.error, std::generic_category(), "CMA_IOC_OPEN");
+  target_.handle = static_cast<int>(opened.result);
+}
+
+Twin::~Twin()
+{
+  unmap(local_.base(), local_.size());
+}
+
+Twin::Picture Twin::take(Route route, const Call &call)
+{
+  local_.put(local_before_);
+  remote_.put(remote_before_);
+  const Outcome outcome = run(device_, route, target_, call);
+  return {outcome, local_.bytes(), remote_.bytes()};
+}
+
+Outcome Twin::same(const Request &request)
+{
+  return same(request.call());
+}
+
+Outcome Twin::same(const Call &call)
+{
+  return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle});
+}
+
+Outcome Twin::same(const Call &call, std::initializer_list<Route> routes)
+{
+  const Picture reference = take(Route::Syscall, call);
+  for (const Route route : routes) {
+    SCOPED_TRACE(std::string(call.write ? "write" : "read") + " by " + name_of(route));
+    const Picture picture = take(route, call);
+    EXPECT_EQ(picture.outcome, reference.outcome);
+    EXPECT_EQ(difference(reference.local, picture.local), "");
+    EXPECT_EQ(difference(reference.remote, picture.remote), "");
+  }
+  return reference.outcome;
+}
+
+} // namespace cma_test
