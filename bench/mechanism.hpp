@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+//
+// The ways to move bytes that are compared, one behind the other: each turns
+// a Transfer into a Call, and only the Call is counted. All that can be
+// prepared (segment lists, ioctl structures, an open device) is prepared
+// outside of it.
+//
+// The ioctls are issued as the ABI has them, without the library: the
+// library's own cost is another matter.
+
+#pragma once
+
+#include "memory.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+/// What is to be moved: between segments of the caller's memory and of pid's.
+struct Transfer {
+  bool write; ///< local to remote; else remote to local
+  pid_t pid;
+  std::vector<iovec> local;
+  std::vector<iovec> remote;
+};
+
+/// Moves the bytes once.
+/// @return how many were moved, or -1 with errno
+using Call = std::function<ssize_t()>;
+
+/// What a mechanism may already know of the peer when it is called.
+enum class Contact {
+  kKnown,  ///< it has copied from this peer before
+  kFirst,  ///< it has not: a new open file, a handle opened within the Call
+  kStrict, ///< it has, but is told to have the kernel judge again
+};
+
+struct Mechanism {
+  std::string name;
+  /// The transfer must outlive the Call.
+  std::function<Call(const Transfer &, Contact)> prepare;
+};
+
+/// @return process_vm, cma_pid, cma_handle, memcpy
+std::vector<Mechanism> mechanisms();
+
+} // namespace bench

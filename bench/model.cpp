@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+//
+// The guest half of the instruction-count benchmark: makes every copy of the
+// list below with every mechanism, counts its instructions, and writes the
+// counts as JSON. bench/run boots the kernel it runs on.
+//
+// It refuses to count where a count would mean nothing: outside the model, or
+// where memory does not lie as the case says.
+
+#include "measure.hpp"
+
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace bench {
+namespace {
+
+/// Calls before the first that counts: caches fill, lazy work gets done.
+constexpr int kWarmUps = 3;
+
+constexpr std::size_t kSegments = 64;
+constexpr std::size_t kSegmentBytes = 64;
+
+struct Case {
+  std::string name;
+  bool write = false;
+  std::size_t bytes = 0;
+  Pages pages = Pages::kScattered;
+  Contact contact = Contact::kKnown;
+  bool vectored = false; ///< kSegments of kSegmentBytes, each on a page of its own
+  bool new_peer = false; ///< a process that nobody has looked at yet, for each call
+};
+
+std::string words(std::size_t bytes)
+{
+  if (bytes >= 1UL << 20)
+    return std::to_string(bytes >> 20) + " MiB";
+  if (bytes >= 1UL << 10)
+    return std::to_string(bytes >> 10) + " KiB";
+  return std::to_string(bytes) + " B";
+}
+
+std::vector<Case> all_cases()
+{
+  constexpr std::array<std::size_t, 5> kSizes{64, 4096, 64UL << 10, 1UL << 20, 4UL << 20};
+  static_assert(kSizes.back() <= kBufferBytes);
+  std::vector<Case> cases;
+  for (const bool write : {false, true}) {
+    const std::string verb = write ? "write " : "read ";
+    for (const auto pages : {Pages::kScattered, Pages::kHuge})
+      for (const auto bytes : kSizes)
+        cases.push_back({.name = verb + words(bytes) + " " + name(pages),
+                         .write = write,
+                         .bytes = bytes,
+                         .pages = pages});
+    cases.push_back({.name = verb + "64 x 64 B 4k",
+                     .write = write,
+                     .bytes = kSegments * kSegmentBytes,
+                     .vectored = true});
+  }
+  cases.push_back(
+      {.name = "read 64 B 4k, strict", .bytes = 64, .contact = Contact::kStrict});
+  cases.push_back({.name = "read 64 B 4k, first contact: new open file",
+                   .bytes = 64,
+                   .contact = Contact::kFirst});
+  cases.push_back({.name = "read 64 B 4k, first contact: new open file and process",
+                   .bytes = 64,
+                   .contact = Contact::kFirst,
+                   .new_peer = true});
+  return cases;
+}
+
+std::vector<iovec> segments(const Case &which, std::byte *address)
+{
+  if (!which.vectored)
+    return {{address, which.bytes}};
+  std::vector<iovec> list;
+  for (std::size_t i = 0; i < kSegments; ++i)
+    list.push_back({address + i * (kPage + kSegmentBytes), kSegmentBytes});
+  return list;
+}
+
+/// The memory of both sides, and a peer that is known after the first copy.
+class Scene {
+public:
+  Scene() { prove(); }
+
+  /// The places' layout could have changed behind the benchmark's back.
+  void prove() const
+  {
+    for (const auto pages : {Pages::kScattered, Pages::kHuge}) {
+      prove_layout({getpid(), own(pages).address()}, pages);
+      prove_layout({getpid(), other(pages).address()}, pages);
+      prove_layout(peer_.place(pages), pages);
+    }
+  }
+
+  [[nodiscard]] Transfer between(const Case &which, const Place &remote) const
+  {
+    return {.write = which.write,
+            .pid = remote.pid,
+            .local = segments(which, own(which.pages).address()),
+            .remote = segments(which, remote.address)};
+  }
+
+  [[nodiscard]] Place known_peer(Pages pages) const { return peer_.place(pages); }
+
+  /// For memcpy: the caller's own, laid out like the peer's.
+  [[nodiscard]] Place stand_in(Pages pages) const
+  {
+    return {getpid(), other(pages).address()};
+  }
+
+private:
+  [[nodiscard]] const Buffer &own(Pages pages) const
+  {
+    return pages == Pages::kHuge ? own_huge_ : own_scattered_;
+  }
+  [[nodiscard]] const Buffer &other(Pages pages) const
+  {
+    return pages == Pages::kHuge ? other_huge_ : other_scattered_;
+  }
+
+  Buffer own_scattered_{Pages::kScattered};
+  Buffer own_huge_{Pages::kHuge};
+  Buffer other_scattered_{Pages::kScattered};
+  Buffer other_huge_{Pages::kHuge};
+  Peer peer_;
+};
+
+int samples_of(const Case &which)
+{
+  return which.bytes < 1UL << 20 ? 15 : 7;
+}
+
+std::uint64_t count_known(Meter &meter, const Case &which, const Mechanism &mechanism,
+                          const Transfer &transfer)
+{
+  const auto call = mechanism.prepare(transfer, which.contact);
+  for (int i = 0; i < kWarmUps; ++i)
+    meter.sample(call, transfer);
+  return least_of(samples_of(which), [&] { return meter.sample(call, transfer); });
+}
+
+std::uint64_t count_first(Meter &meter, const Case &which, const Mechanism &mechanism,
+                          const Scene &scene)
+{
+  return least_of(samples_of(which), [&] {
+    const auto peer = which.new_peer ? std::make_unique<Peer>() : nullptr;
+    const auto remote = peer ? peer->place(which.pages) : scene.known_peer(which.pages);
+    const auto transfer = scene.between(which, remote);
+    return meter.sample(mechanism.prepare(transfer, which.contact), transfer);
+  });
+}
+
+std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
+                    const Scene &scene)
+{
+  if (which.contact == Contact::kFirst)
+    return count_first(meter, which, mechanism, scene);
+  const auto remote = mechanism.name == "memcpy" ? scene.stand_in(which.pages)
+                                                 : scene.known_peer(which.pages);
+  return count_known(meter, which, mechanism, scene.between(which, remote));
+}
+
+bool wanted(const std::vector<std::string> &patterns, const std::string &name)
+{
+  return patterns.empty() || std::ranges::any_of(patterns, [&](const auto &pattern) {
+           return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+         });
+}
+
+nlohmann::ordered_json count_all(const std::vector<std::string> &patterns)
+{
+  const Scene scene;
+  Meter meter;
+  auto rows = nlohmann::ordered_json::array();
+  for (const auto &which : all_cases()) {
+    if (!wanted(patterns, which.name))
+      continue;
+    std::cout << which.name << std::endl;
+    for (const auto &mechanism : mechanisms()) {
+      if (mechanism.name == "memcpy" && which.contact != Contact::kKnown)
+        continue;
+      rows.push_back({{"case", which.name},
+                      {"mechanism", mechanism.name},
+                      {"bytes", which.bytes},
+                      {"pages", name(which.pages)},
+                      {"instructions", count(meter, which, mechanism, scene)},
+                      {"known", which.contact == Contact::kKnown}});
+    }
+  }
+  scene.prove();
+  return rows;
+}
+
+int run(int argc, char **argv)
+{
+  std::string output;
+  std::vector<std::string> only;
+  bool list = false;
+  CLI::App app{"Counts the instructions of copies between processes."};
+  app.add_option("--output", output, "write the counts to this file, as JSON");
+  app.add_option("--only", only, "only the cases of this name; * and ? match any");
+  app.add_flag("--list", list, "print the names of the cases, and end");
+  CLI11_PARSE(app, argc, argv);
+
+  if (list) {
+    for (const auto &which : all_cases())
+      std::cout << which.name << '\n';
+    return 0;
+  }
+  prove_model();
+  claim_processor();
+  const auto rows = count_all(only);
+  std::ofstream(output.empty() ? "/dev/stdout" : output) << rows.dump(1) << '\n';
+  return 0;
+}
+
+} // namespace
+} // namespace bench
+
+int main(int argc, char **argv)
+{
+  try {
+    return bench::run(argc, argv);
+  } catch (const std::exception &error) {
+    std::cerr << "bench-model: " << error.what() << '\n';
+    return 1;
+  }
+}
