@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT OR BSD-2-Clause
+#
+# The front door: what can be done with this tree, each in a line or two. User
+# space is built by CMake into build/user, the module by the kernel's own build
+# system into build/module; the scripts named here do the rest.
+
+prefix = /usr/local
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= 6.1
+JOBS ?= 2
+
+# The kernels that the module is tested on; stock is the one of Debian 12.
+stock := 6.1
+matrix := 5.10 6.12 7.2
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.SECONDARY:
+
+##@ See it work
+.PHONY: demo
+demo: ## install what is needed, build, and move data between two processes through /dev/cma
+	@scripts/setup build demo
+	@scripts/demo
+
+##@ Test
+.PHONY: check check-matrix check-clients check-unit check-packages check-device check-dkms lint
+check: ## all tests, on Debian 12's kernel
+	@scripts/setup build demo check
+	@$(MAKE) user
+	@scripts/tally lint check-device check-dkms check-unit check-packages
+
+check-matrix: ## the device tests and DKMS, on the other kernels
+	@scripts/setup build demo check matrix
+	@$(MAKE) user
+	@scripts/tally $(matrix:%=check-device-%) $(matrix:%=check-dkms-%) $(matrix:%=lint-module-%)
+
+check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
+	@scripts/setup build demo check clients
+	@tests/clients/run
+
+check-unit: user ## the tests that need no device
+	@scripts/unit-tests
+
+check-packages: user ## what make install installs, and programs built against it
+	@scripts/tally --aloud check-install check-consumers
+
+check-device: check-device-$(stock) ## the device tests, in a guest (check-device-6.12: another kernel)
+check-device-%: user
+	@tests/device/run --kernel $*
+
+check-dkms: check-dkms-$(stock) ## dkms add, build, install, then boot (check-dkms-6.12: another kernel)
+check-dkms-%: user
+	@tests/packages/dkms/run --kernel $*
+
+check-install: user
+	@tests/packages/install/run
+
+check-consumers: user
+	@tests/packages/consumers/run
+
+lint: user ## style, static analysis, licences, house rules
+	@scripts/lint
+
+lint-module-%:
+	@scripts/lint --module $*
+
+##@ Measure
+.PHONY: bench-model
+bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12: another kernel)
+	@scripts/setup build demo
+	@bench/run --kernel $(KERNEL)
+
+##@ Build and install
+.PHONY: user module install uninstall format clean help
+user: build/user/Makefile ## library, tool, shims, tests, examples: build/user
+	@scripts/quietly "building user space" cmake --build build/user --parallel $(JOBS)
+
+build/user/Makefile:
+	@scripts/setup build
+	@scripts/quietly "configuring" cmake -S . -B build/user -DCMAKE_BUILD_TYPE=RelWithDebInfo
+
+module: ## the module for the running kernel: build/module/running/module/cma.ko
+	@mkdir -p build/module/running
+	@cp -r --update --parents module include/uapi build/module/running
+	@scripts/quietly "building the module" $(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/running/module modules
+
+install: user ## module, library, headers, tool, udev rule (prefix=, DESTDIR=, MODULE=dkms|kernel|none)
+	@prefix=$(prefix) KDIR=$(KDIR) scripts/install
+
+uninstall: ## take away what make install brought
+	@prefix=$(prefix) scripts/install --uninstall
+
+format: ## clang-format the C++ files
+	@scripts/lint --format
+
+clean: ## remove build/
+	rm -rf build
+
+help:
+	@awk -F ':.*## ' '/^##@ /{ printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## /{ printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
