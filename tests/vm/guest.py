@@ -112,18 +112,21 @@ def needed(paths):
     return sorted(found)
 
 
-def add_module(tree, module, release):
-    """Put the module where modprobe looks for it, with the indices depmod makes."""
+def add_modules(tree, release, module, others):
+    """Put the modules where modprobe looks for them, with the indices depmod makes."""
     directory = tree.inside(f"lib/modules/{release}")
     (directory / "updates").mkdir(parents=True)
-    shutil.copy(module, directory / "updates" / "cma.ko")
+    if module:
+        shutil.copy(module, directory / "updates" / "cma.ko")
+    if others:
+        shutil.copytree(others, directory / "kernel")
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         (directory / name).touch()
     subprocess.run(["depmod", "-b", tree.top, release], check=True)
 
 
-def build(work, archive, *, release, module, files, roots, command):
-    """Write the initramfs to archive. work is an empty directory; module may be None."""
+def build(work, archive, *, release, module, swap, modules, files, roots, command, leaks):
+    """Write the initramfs to archive. work is an empty directory; module and swap may be None."""
     for top in roots:
         if not top.is_dir():
             die(f"--root {top}: not a directory")
@@ -142,9 +145,13 @@ def build(work, archive, *, release, module, files, roots, command):
     tree.add([(kmod, "/usr/bin/kmod")])
     for name in ("modprobe", "rmmod", "insmod", "lsmod", "modinfo"):
         tree.inside(f"/sbin/{name}").symlink_to("/usr/bin/kmod")
-    if module:
-        add_module(tree, module, release)
+    if module or swap:
+        add_modules(tree, release, module, modules if swap and modules.is_dir() else None)
+    if swap:
+        tree.write("etc/swap", f"{swap}M\n")
     tree.add(files)
     tree.write("etc/command", shlex.join(command) + "\n")
+    if leaks:
+        tree.write("etc/leaks", "")
     tree.write("init", (HERE / "guest-init").read_text(), 0o755)
     tree.pack(archive, *roots)

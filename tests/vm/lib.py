@@ -22,13 +22,17 @@ MODULE_BUILDS = CHECKOUT / "build" / "module"
 # The matrix: short name -> the Debian suite whose kernel it is.
 KERNELS = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "forky"}
 SUITES = {suite: name for name, suite in KERNELS.items()}
+# The sanitizer kernel, which is built here (debug_kernel.py) and is no part of the matrix.
+DEBUG = "debug"
+NAMES = [*KERNELS, DEBUG]
 
 # Which Debian package brings a command that the scripts call; packages.txt says why each is needed.
 PACKAGE_OF = {
     "qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "modprobe": "kmod",
     "depmod": "kmod", "cpio": "cpio", "mmdebstrap": "mmdebstrap", "gcc": "gcc", "make": "make",
     "sparse": "sparse", "ldd": "libc-bin", "setpriv": "util-linux", "unshare": "util-linux",
-    "dpkg-deb": "dpkg", "apt-get": "apt",
+    "dpkg-deb": "dpkg", "apt-get": "apt", "flex": "flex", "bison": "bison", "bc": "bc", "lz4": "lz4",
+    "xz": "xz-utils",
 }
 
 
@@ -54,12 +58,12 @@ def require(*commands):
 
 def kernel_name(text):
     """argparse type of a kernel's short name."""
-    if text not in KERNELS:
+    if text not in NAMES:
         raise ValueError
     return text
 
 
-kernel_name.__name__ = f"kernel (one of {', '.join(KERNELS)})"
+kernel_name.__name__ = f"kernel (one of {', '.join(NAMES)})"
 
 
 def split_command(arguments):
@@ -74,6 +78,11 @@ def host_suite():
     """The Debian suite this machine runs, or '' when it is another system."""
     fields = dict(line.rstrip().split("=", 1) for line in open("/etc/os-release") if "=" in line)
     return fields.get("VERSION_CODENAME", "").strip('"')
+
+
+def builds_here(name):
+    """Whether this machine's compiler builds modules for that kernel, rather than a root of its suite."""
+    return name == DEBUG or KERNELS[name] == host_suite()
 
 
 def cache(*parts):
