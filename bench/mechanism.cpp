@@ -11,9 +11,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 namespace bench {
 namespace {
@@ -71,19 +74,18 @@ cma_ioc_copy request_for(const Transfer &transfer, Contact contact)
   return request;
 }
 
-Call by_pid(const Transfer &transfer, Contact contact)
+using SharedDevice = std::shared_ptr<Device>;
+
+Call by_pid(const Transfer &transfer, Contact contact, const SharedDevice &device)
 {
   auto request = request_for(transfer, contact);
   request.peer_type = CMA_PEER_PID;
   request.peer = transfer.pid;
-  return [device = std::make_shared<Device>(), request]() mutable {
-    return device->copy(request);
-  };
+  return [device, request]() mutable { return device->copy(request); };
 }
 
-Call by_handle(const Transfer &transfer, Contact contact)
+Call by_handle(const Transfer &transfer, Contact contact, const SharedDevice &device)
 {
-  auto device = std::make_shared<Device>();
   auto request = request_for(transfer, contact);
   request.peer_type = CMA_PEER_HANDLE;
   if (contact == Contact::kFirst)
@@ -95,7 +97,7 @@ Call by_handle(const Transfer &transfer, Contact contact)
   return [device, request]() mutable { return device->copy(request); };
 }
 
-Call by_process_vm(const Transfer &transfer, Contact /*every call is judged*/)
+Call by_process_vm(const Transfer &transfer)
 {
   const auto copy = transfer.write ? process_vm_writev : process_vm_readv;
   return [&transfer, copy] {
@@ -115,7 +117,7 @@ void copy_words(void *to, const void *from, std::size_t bytes)
 }
 
 /// The floor: the remote segments are the caller's own, both lists cut alike.
-Call by_memcpy(const Transfer &transfer, Contact /*there is no peer*/)
+Call by_memcpy(const Transfer &transfer)
 {
   return [&transfer] {
     ssize_t copied = 0;
@@ -129,14 +131,37 @@ Call by_memcpy(const Transfer &transfer, Contact /*there is no peer*/)
   };
 }
 
+using Transfers = std::vector<Transfer>;
+
+/// A mechanism that needs no device, and that every call is the same to.
+Mechanism plain(std::string name, Call (*make)(const Transfer &))
+{
+  return {std::move(name), [make](const Transfers &transfers, Contact) {
+            std::vector<Call> calls;
+            std::ranges::transform(transfers, std::back_inserter(calls), make);
+            return calls;
+          }};
+}
+
+Mechanism through_device(std::string name,
+                         Call (*make)(const Transfer &, Contact, const SharedDevice &))
+{
+  return {std::move(name), [make](const Transfers &transfers, Contact contact) {
+            const auto device = std::make_shared<Device>();
+            std::vector<Call> calls;
+            std::ranges::transform(
+                transfers, std::back_inserter(calls),
+                [&](const auto &transfer) { return make(transfer, contact, device); });
+            return calls;
+          }};
+}
+
 } // namespace
 
 std::vector<Mechanism> mechanisms()
 {
-  return {{"process_vm", by_process_vm},
-          {"cma_pid", by_pid},
-          {"cma_handle", by_handle},
-          {"memcpy", by_memcpy}};
+  return {plain("process_vm", by_process_vm), through_device("cma_pid", by_pid),
+          through_device("cma_handle", by_handle), plain("memcpy", by_memcpy)};
 }
 
 } // namespace bench

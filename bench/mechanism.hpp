@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
 // The ways to move bytes that are compared, one behind the other: each turns
-// a Transfer into a Call, and only the Call is counted. All that can be
-// prepared (segment lists, ioctl structures, an open device) is prepared
-// outside of it.
+// Transfers into Calls, and only a Call is counted. All that can be prepared
+// (segment lists, ioctl structures, an open device) is prepared outside of it.
 //
 // The ioctls are issued as the ABI has them, without the library: the
 // library's own cost is another matter.
@@ -39,8 +38,9 @@ enum class Contact {
 
 struct Mechanism {
   std::string name;
-  /// The transfer must outlive the Call.
-  std::function<Call(const Transfer &, Contact)> prepare;
+  /// One Call for each transfer, all through one open file. The transfers must
+  /// outlive the Calls.
+  std::function<std::vector<Call>(const std::vector<Transfer> &, Contact)> prepare;
 };
 
 /// @return process_vm, cma_pid, cma_handle, memcpy

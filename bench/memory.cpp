@@ -32,9 +32,9 @@ constexpr std::size_t kBufferPages = kBufferBytes / kPage;
 
 /// Touches the pages in a fixed random order, so that the allocator's own
 /// order does not lay neighbours side by side.
-void touch_shuffled(std::byte *address)
+void touch_shuffled(std::byte *address, std::size_t bytes)
 {
-  std::vector<std::size_t> order(kBufferPages);
+  std::vector<std::size_t> order(bytes / kPage);
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), std::mt19937(1));
   for (const auto page : order)
@@ -87,9 +87,9 @@ const char *name(Pages pages)
   return pages == Pages::kHuge ? "thp" : "4k";
 }
 
-Buffer::Buffer(Pages pages)
+Buffer::Buffer(Pages pages, std::size_t bytes) : reserved_bytes_(bytes + kHugePage)
 {
-  void *memory = mmap(nullptr, kBufferBytes + kHugePage, PROT_READ | PROT_WRITE,
+  void *memory = mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     fail("mmap");
@@ -97,16 +97,16 @@ Buffer::Buffer(Pages pages)
   const auto past = reinterpret_cast<std::uintptr_t>(memory) % kHugePage;
   address_ = reserved_ + (kHugePage - past);
   const int advice = pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
-  if (madvise(address_, kBufferBytes, advice) != 0)
+  if (madvise(address_, bytes, advice) != 0)
     fail("madvise: does this kernel have transparent huge pages?");
-  if (madvise(address_, kBufferBytes, MADV_DONTFORK) != 0)
+  if (madvise(address_, bytes, MADV_DONTFORK) != 0)
     fail("madvise");
-  touch_shuffled(address_);
+  touch_shuffled(address_, bytes);
 }
 
 Buffer::~Buffer()
 {
-  munmap(reserved_, kBufferBytes + kHugePage);
+  munmap(reserved_, reserved_bytes_);
 }
 
 void prove_layout(const Place &place, Pages pages)
@@ -127,7 +127,7 @@ void prove_layout(const Place &place, Pages pages)
                              " neighbouring pages are neighbours in memory");
 }
 
-Peer::Peer()
+Peer::Peer(std::size_t bytes)
 {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0)
@@ -137,8 +137,8 @@ Peer::Peer()
     fail("fork");
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const Buffer scattered(Pages::kScattered);
-    const Buffer huge(Pages::kHuge);
+    const Buffer scattered(Pages::kScattered, bytes);
+    const Buffer huge(Pages::kHuge, bytes);
     const std::array addresses{scattered.address(), huge.address()};
     if (write(ends[1], addresses.data(), sizeof addresses) == sizeof addresses)
       for (;;)

@@ -22,7 +22,7 @@ namespace bench {
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2UL << 20;
 
-/// Bytes in every buffer: the largest copy.
+/// Bytes in a buffer: the largest copy.
 constexpr std::size_t kBufferBytes = 4UL << 20;
 
 enum class Pages {
@@ -39,11 +39,11 @@ struct Place {
   std::byte *address;
 };
 
-/// kBufferBytes of the calling process's own memory, touched and resident.
+/// A piece of the calling process's own memory, touched and resident.
 /// A child does not inherit it: copy on write would lay it out anew.
 class Buffer {
 public:
-  explicit Buffer(Pages pages);
+  explicit Buffer(Pages pages, std::size_t bytes = kBufferBytes);
   ~Buffer();
   Buffer(const Buffer &) = delete;
   Buffer(Buffer &&) = delete;
@@ -53,11 +53,12 @@ public:
   [[nodiscard]] std::byte *address() const { return address_; }
 
 private:
+  std::size_t reserved_bytes_;
   std::byte *reserved_;
   std::byte *address_;
 };
 
-/// @throws std::runtime_error if the memory at @p place is not laid out as
+/// @throws std::runtime_error if the kBufferBytes at @p place are not laid out as
 ///         @p pages says, or that cannot be told (it takes root)
 void prove_layout(const Place &place, Pages pages);
 
@@ -65,7 +66,8 @@ void prove_layout(const Place &place, Pages pages);
 /// is blocked in pause(2) from before the constructor returns to its end.
 class Peer {
 public:
-  Peer();
+  /// @param bytes in each Buffer
+  explicit Peer(std::size_t bytes = kBufferBytes);
   ~Peer();
   Peer(const Peer &) = delete;
   Peer(Peer &&) = delete;

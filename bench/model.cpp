@@ -33,6 +33,8 @@ constexpr int kWarmUps = 3;
 constexpr std::size_t kSegments = 64;
 constexpr std::size_t kSegmentBytes = 64;
 
+constexpr std::size_t kCrowd = 64;
+
 struct Case {
   std::string name;
   bool write = false;
@@ -41,6 +43,7 @@ struct Case {
   Contact contact = Contact::kKnown;
   bool vectored = false; ///< kSegments of kSegmentBytes, each on a page of its own
   bool new_peer = false; ///< a process that nobody has looked at yet, for each call
+  bool crowd = false;    ///< as many peers in turn as a large machine runs ranks
 };
 
 std::string words(std::size_t bytes)
@@ -70,6 +73,7 @@ std::vector<Case> all_cases()
                      .bytes = kSegments * kSegmentBytes,
                      .vectored = true});
   }
+  cases.push_back({.name = "read 64 B 4k, 64 peers in turn", .bytes = 64, .crowd = true});
   cases.push_back(
       {.name = "read 64 B 4k, strict", .bytes = 64, .contact = Contact::kStrict});
   cases.push_back({.name = "read 64 B 4k, first contact: new open file",
@@ -145,23 +149,44 @@ int samples_of(const Case &which)
   return which.bytes < 1UL << 20 ? 15 : 7;
 }
 
+/// Each sample is a round of all transfers, and what one took on average: a
+/// mechanism that knows some of its peers only does not hide behind those.
 std::uint64_t count_known(Meter &meter, const Case &which, const Mechanism &mechanism,
-                          const Transfer &transfer)
+                          const std::vector<Transfer> &transfers)
 {
-  const auto call = mechanism.prepare(transfer, which.contact);
+  const auto calls = mechanism.prepare(transfers, which.contact);
+  const auto round = [&] {
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < calls.size(); ++i)
+      total += meter.sample(calls[i], transfers[i]);
+    return total / calls.size();
+  };
   for (int i = 0; i < kWarmUps; ++i)
-    meter.sample(call, transfer);
-  return least_of(samples_of(which), [&] { return meter.sample(call, transfer); });
+    round();
+  return least_of(samples_of(which), round);
+}
+
+std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mechanism,
+                          const Scene &scene)
+{
+  std::vector<std::unique_ptr<Peer>> crowd(kCrowd);
+  std::vector<Transfer> transfers;
+  for (auto &peer : crowd) {
+    peer = std::make_unique<Peer>(kPage);
+    transfers.push_back(scene.between(which, peer->place(which.pages)));
+  }
+  return count_known(meter, which, mechanism, transfers);
 }
 
 std::uint64_t count_first(Meter &meter, const Case &which, const Mechanism &mechanism,
                           const Scene &scene)
 {
   return least_of(samples_of(which), [&] {
-    const auto peer = which.new_peer ? std::make_unique<Peer>() : nullptr;
+    const auto peer = which.new_peer ? std::make_unique<Peer>(kPage) : nullptr;
     const auto remote = peer ? peer->place(which.pages) : scene.known_peer(which.pages);
-    const auto transfer = scene.between(which, remote);
-    return meter.sample(mechanism.prepare(transfer, which.contact), transfer);
+    const std::vector transfers{scene.between(which, remote)};
+    const auto calls = mechanism.prepare(transfers, which.contact);
+    return meter.sample(calls.front(), transfers.front());
   });
 }
 
@@ -170,9 +195,11 @@ std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
 {
   if (which.contact == Contact::kFirst)
     return count_first(meter, which, mechanism, scene);
+  if (which.crowd)
+    return count_crowd(meter, which, mechanism, scene);
   const auto remote = mechanism.name == "memcpy" ? scene.stand_in(which.pages)
                                                  : scene.known_peer(which.pages);
-  return count_known(meter, which, mechanism, scene.between(which, remote));
+  return count_known(meter, which, mechanism, {scene.between(which, remote)});
 }
 
 bool wanted(const std::vector<std::string> &patterns, const std::string &name)
@@ -192,7 +219,7 @@ nlohmann::ordered_json count_all(const std::vector<std::string> &patterns)
       continue;
     std::cout << which.name << std::endl;
     for (const auto &mechanism : mechanisms()) {
-      if (mechanism.name == "memcpy" && which.contact != Contact::kKnown)
+      if (mechanism.name == "memcpy" && (which.contact != Contact::kKnown || which.crowd))
         continue;
       rows.push_back({{"case", which.name},
                       {"mechanism", mechanism.name},

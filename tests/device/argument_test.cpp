@@ -246,8 +246,7 @@ TEST_F(Argument, OrderOfChecks)
 
 TEST_F(Argument, OrderOfChecksWithAPeerThatIsNone)
 {
-  // What the system call says of a pid (ESRCH), the device says of a bad descriptor or
-  // handle.
+  // Where the system call says ESRCH of a pid, the device says EBADF or ENOENT.
   const auto *unreadable = reinterpret_cast<const iovec *>(8);
   const Target target = {-1, -1, 12345};
   for (const Vector &local : vectors(twin.local()))

@@ -274,7 +274,7 @@ TEST_F(VerdictCache, TracerIsWithdrawn)
 {
   const Yama yama(1);
   if (!yama.in_force())
-    GTEST_SKIP() << "this kernel has no Yama";
+    GTEST_SKIP() << "Yama is not there, or cannot be set so";
   Peer caller([] { become(alice); });
   const pid_t asking = caller.pid();
   const auto answer = [&](Route route) {
@@ -299,7 +299,7 @@ TEST_F(VerdictCache, YamaIsTightened)
   EXPECT_EQ(answer(Route::Pid), 42);
   const Yama yama(2);
   if (!yama.in_force())
-    GTEST_SKIP() << "this kernel has no Yama";
+    GTEST_SKIP() << "Yama is not there, or cannot be set so";
   EXPECT_EQ(answer(Route::PidStrict), -EPERM);
   std::this_thread::sleep_for(Device().info().verdict_ms * 1ms + 30ms);
   EXPECT_EQ(answer(Route::Pid), -EPERM);
@@ -309,7 +309,7 @@ TEST_F(VerdictCache, AVerdictIsNotRenewedByItsUse)
 {
   const Yama yama(1);
   if (!yama.in_force())
-    GTEST_SKIP() << "this kernel has no Yama";
+    GTEST_SKIP() << "Yama is not there, or cannot be set so";
   Peer caller([] { become(alice); });
   const pid_t asking = caller.pid();
   target.call([=] { return prctl(PR_SET_PTRACER, asking, 0, 0, 0); });
@@ -326,8 +326,7 @@ TEST_F(VerdictCache, AVerdictIsNotRenewedByItsUse)
 
 TEST_F(VerdictCache, TargetChangesItsCredentialsAllTheTime)
 {
-  // They stay equivalent, so that every answer is yes: not "no such process" now and
-  // then.
+  // They stay equivalent, so that every answer is yes, and never "no such process".
   Peer restless;
   const pid_t busy = restless.pid();
   restless.post([]() -> long {

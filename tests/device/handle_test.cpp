@@ -283,8 +283,7 @@ TEST_F(Handle, PidfdOfAProcessOutsideThePidNamespace)
 
 TEST_F(Handle, PidfdOfEveryOrigin)
 {
-  // pidfd_open(2) is in every other test; clone(2) gives one too, and it may be
-  // duplicated.
+  // The other tests use pidfd_open(2); clone(2) gives one too, dup(2) another.
   int pidfd = -1;
   const long child = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
   if (child == 0)

@@ -47,8 +47,7 @@ void spoil(uintptr_t address, Blemish blemish)
   }
 }
 
-/// The address of byte number n of a vector; the end of the last segment if there is
-/// none.
+/// The address of byte number n of a vector, or the end of its last segment.
 uint64_t address_in(const std::vector<iovec> &segments, size_t n)
 {
   uint64_t end = 0;

@@ -58,11 +58,15 @@ protected:
         false, {segment(twin.local().base(), 8)}, {segment(twin.remote().base(), 8)}, 0};
   }
 
-  /// Runs a 1 GiB copy and, when it is well under way, something else beside it.
+  /// Runs a long copy and, once its first bytes have arrived, something else beside it.
   template<class Meanwhile>
   static Outcome copy_while(const Device &device, Route route, const Target &target,
                             const Request &request, const Meanwhile &meanwhile)
   {
+    const iovec &sink = request.write ? request.remote.front() : request.local.front();
+    const Arena arrival(request.write ? target.pid : getpid(),
+                        reinterpret_cast<uintptr_t>(sink.iov_base), sizeof(uint64_t));
+    const auto before = arrival.bytes();
     Outcome outcome;
     std::atomic<bool> done = false;
     auto ioctl = as_ioctl(route, target, request.call());
@@ -73,13 +77,20 @@ protected:
         outcome = Outcome::of(::ioctl(fd, CMA_IOC_COPY, &ioctl));
       done = true;
     });
-    std::this_thread::sleep_for(50ms);
+    while (arrival.bytes() == before && !done)
+      std::this_thread::sleep_for(1ms);
     EXPECT_FALSE(done) << "the copy was over before anything happened to it";
     meanwhile();
     copier.join();
     return outcome.error != 0 || route == Route::Syscall
                ? outcome
                : gives(static_cast<int64_t>(ioctl.copied));
+  }
+
+  void SetUp() override
+  {
+    twin.local().fill(1);
+    twin.remote().fill(2);
   }
 };
 
@@ -101,8 +112,6 @@ TEST_F(LifeCycle, InheritedOverFork)
   const Target target = twin.target();
   const uintptr_t here = twin.local().base();
   const uintptr_t there = twin.remote().base();
-  twin.local().fill(1);
-  twin.remote().fill(2);
   Peer child([] { become(bob); });
   const auto read_in_child = [=](Route route) -> long {
     const Device inherited{Fd(dup(fd))};
@@ -245,6 +254,8 @@ TEST_F(LifeCycle, TargetKilledUnderACopy)
   for (const Route route : {Route::Syscall, Route::Handle}) {
     SCOPED_TRACE(name_of(route));
     Twin doomed(mib, mib + page);
+    doomed.local().fill(1);
+    doomed.remote().fill(2);
     const Request request = {
         false, std::vector<iovec>(1024, segment(doomed.local().base(), mib)),
         std::vector<iovec>(1024, segment(doomed.remote().at(page / 2), mib)), 0};

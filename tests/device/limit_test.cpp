@@ -26,9 +26,8 @@ protected:
 
 TEST_F(Limit, BytesOfOneCall)
 {
-  // 2 GiB: by default 0x7ffff000 bytes of them move, as with the system call; with the
-  // flag all do. The sides differ in alignment, because an emulated machine is quicker at
-  // that.
+  // Of 2 GiB 0x7ffff000 bytes move, as by the system call, and with the flag all. The
+  // sides differ in alignment, because an emulated machine is quicker at that.
   const Request standard = {
       false, std::vector<iovec>(1024, segment(twin.local().base(), size)),
       std::vector<iovec>(1024, segment(twin.remote().at(page / 2), size)), 0};

@@ -9,11 +9,15 @@
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <linux/userfaultfd.h>
 #include <optional>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 
 namespace cma_test {
@@ -277,33 +281,111 @@ TEST_F(Memory, WritesAreSeenAndReadsAreFresh)
   }
 }
 
-TEST_F(Memory, WritesMakeTheirPagesDirty)
-{
-  // After MADV_FREE the kernel may drop a page unless it was written since; MADV_PAGEOUT
-  // makes it decide at once. A page that was written and not marked dirty would be lost.
+/// A peer's pages and the advice by which the kernel may drop them: after MADV_FREE
+/// unless they are written, and with MADV_PAGEOUT at once. All from one CPU, whose lists
+/// of pages under way madvise() empties first.
+class Droppable : public Memory {
+protected:
   const uintptr_t remote = twin.remote().base();
-  const auto touch_and_free = [=]() -> long {
-    // On one CPU, whose lists of pages under way madvise() empties first.
-    const cpu_set_t first = {{1}};
-    sched_setaffinity(0, sizeof(first), &first);
-    renew(remote, size);
-    std::fill_n(reinterpret_cast<uint8_t *>(remote), size, 1);
-    return madvise(reinterpret_cast<void *>(remote), size, MADV_FREE);
-  };
-  const auto reclaim = [=]() -> long {
-    return madvise(reinterpret_cast<void *>(remote), size, MADV_PAGEOUT);
-  };
-  ASSERT_EQ(twin.peer().call(touch_and_free), 0);
-  twin.peer().call(reclaim);
-  if (twin.remote().bytes() != std::vector<uint8_t>(size))
-    GTEST_SKIP() << "this kernel does not drop clean pages when it is asked to";
+
+  void SetUp() override
+  {
+    touch_and_free();
+    page_out();
+    if (twin.remote().bytes() != std::vector<uint8_t>(size))
+      GTEST_SKIP() << "this kernel does not drop clean pages when it is asked to";
+    touch_and_free();
+  }
+  void touch_and_free()
+  {
+    EXPECT_EQ(twin.peer().call([remote = remote]() -> long {
+      const cpu_set_t first = {{1}};
+      sched_setaffinity(0, sizeof(first), &first);
+      renew(remote, size);
+      std::fill_n(reinterpret_cast<uint8_t *>(remote), size, 1);
+      return 0;
+    }),
+              0);
+    free_pages();
+  }
+  void free_pages()
+  {
+    EXPECT_EQ(twin.peer().call([remote = remote]() -> long {
+      return madvise(reinterpret_cast<void *>(remote), size, MADV_FREE);
+    }),
+              0);
+  }
+  void page_out()
+  {
+    twin.peer().call([remote = remote]() -> long {
+      return madvise(reinterpret_cast<void *>(remote), size, MADV_PAGEOUT);
+    });
+  }
+};
+
+TEST_F(Droppable, WrittenPagesStay)
+{
   for (const Route route : {Route::Syscall, Route::Pid, Route::Handle}) {
     SCOPED_TRACE(name_of(route));
-    ASSERT_EQ(twin.peer().call(touch_and_free), 0);
+    touch_and_free();
     twin.local().fill(13);
     EXPECT_EQ(by(route, true, twin.local().base(), remote, size), gives(size));
-    twin.peer().call(reclaim);
+    page_out();
     EXPECT_EQ(twin.remote().bytes(), pattern(size, 13));
+  }
+}
+
+/// Holds up whoever touches a range for the first time, until content for it is given.
+class Stall {
+public:
+  Stall(uintptr_t base, size_t length) : base_(base), length_(length)
+  {
+    uffdio_api api = {UFFD_API, 0, 0};
+    uffdio_register range = {{base, length}, UFFDIO_REGISTER_MODE_MISSING, 0};
+    if (!fd_ || ioctl(fd_.get(), UFFDIO_API, &api) < 0 ||
+        ioctl(fd_.get(), UFFDIO_REGISTER, &range) < 0)
+      fd_.reset();
+  }
+  bool works() const { return static_cast<bool>(fd_); }
+  void wait() const
+  {
+    uffd_msg message;
+    EXPECT_EQ(read(fd_.get(), &message, sizeof(message)),
+              static_cast<ssize_t>(sizeof(message)));
+  }
+  void resume(const std::vector<uint8_t> &content) const
+  {
+    uffdio_copy copy = {base_, reinterpret_cast<uintptr_t>(content.data()), length_, 0,
+                        0};
+    EXPECT_EQ(ioctl(fd_.get(), UFFDIO_COPY, &copy), 0);
+  }
+
+private:
+  Fd fd_{static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC))};
+  uintptr_t base_;
+  size_t length_;
+};
+
+TEST_F(Droppable, PagesCleanedUnderTheCopyStayToo)
+{
+  // The copy has its hands on the peer's pages and waits for the caller's; the peer's are
+  // cleaned meanwhile, and only then written.
+  for (const Route route : {Route::Syscall, Route::Pid, Route::Handle}) {
+    SCOPED_TRACE(name_of(route));
+    touch_and_free();
+    renew(twin.local().base(), size);
+    const Stall stall(twin.local().base(), size);
+    if (!stall.works())
+      GTEST_SKIP() << "no userfaultfd: " << strerror(errno);
+    std::thread copier([&] {
+      EXPECT_EQ(by(route, true, twin.local().base(), remote, size), gives(size));
+    });
+    stall.wait();
+    free_pages();
+    stall.resume(pattern(size, 14));
+    copier.join();
+    page_out();
+    EXPECT_EQ(twin.remote().bytes(), pattern(size, 14));
   }
 }
 
@@ -352,8 +434,7 @@ TEST_F(SelfCopy, ApartAndOverlapping)
 
 TEST_F(SelfCopy, APeerCopiesFromItsCallerAtTheSameTime)
 {
-  // Two processes that read each other, and themselves, without end: nobody waits for the
-  // other.
+  // Two processes that read each other again and again: neither waits for the other.
   Peer other;
   const pid_t me = getpid();
   const uintptr_t base = memory;

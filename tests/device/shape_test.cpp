@@ -119,8 +119,8 @@ TEST_F(Shape, NeighboursAndRepeatedPagesKeepTheirOrder)
 {
   const Arena &here = twin.local();
   const Arena &there = twin.remote();
-  // Adjacent, backwards, the same bytes twice, the same target twice: the later one
-  // stays.
+  // Adjacent, backwards, the same bytes twice, onto the same bytes twice: the later
+  // segment wins.
   const std::vector<iovec> local = {
       segment(here.at(0), page),       segment(here.at(page), page),
       segment(here.at(3 * page), 100), segment(here.at(2 * page), 100),

@@ -39,8 +39,8 @@ enum class Kin {
   Minus,   ///< pid -1
 };
 
-/// What one side does before; the other's pid (0: not known yet). A message: it cannot be
-/// had.
+/// What one side does before, given the other's pid (0: not known yet); a message if it
+/// cannot be done here.
 using Step = const char *(*)(pid_t other);
 
 struct Row {
@@ -355,7 +355,7 @@ TEST_P(Verdict, IsTheKernels)
 {
   const Yama yama(row.yama);
   if (!yama.in_force())
-    GTEST_SKIP() << "this kernel has no Yama";
+    GTEST_SKIP() << "Yama is not there, or cannot be set so";
   Peer caller({}, row.caller_clone);
   const Step step = row.caller;
   if (const char *missing = make_target(caller))

@@ -2,6 +2,8 @@
 #include "hooks.hpp"
 #include <cerrno>
 #include <cstdarg>
+#include <cstdlib>
+#include <gtest/gtest.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -23,6 +25,22 @@ hooks::Result ask(const Hook &hook, Arguments... arguments)
 {
   return hook ? hook(arguments...) : std::nullopt;
 }
+
+// What a test set is gone before the next.
+class Reset : public testing::EmptyTestEventListener {
+  void OnTestEnd(const testing::TestInfo &) override
+  {
+    hooks::ioctl = nullptr;
+    hooks::process_vm = nullptr;
+    hooks::madvise = nullptr;
+    ::unsetenv("CMA_DEVICE");
+  }
+};
+
+[[maybe_unused]] const bool registered = [] {
+  testing::UnitTest::GetInstance()->listeners().Append(new Reset);
+  return true;
+}();
 
 } // namespace
 

@@ -2,7 +2,8 @@
 //
 // System calls of the test program, libcma's among them, put into the test's hands:
 // the C library's functions of these names are replaced here, and do what a hook
-// says, or else the real thing. Hooks are set before other threads run.
+// says, or else the real thing. Hooks are set before other threads run, and end with
+// the test.
 #ifndef CMA_TESTS_UNIT_HOOKS_HPP
 #define CMA_TESTS_UNIT_HOOKS_HPP
 

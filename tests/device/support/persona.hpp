@@ -37,8 +37,8 @@ void become_with(uid_t user, std::initializer_list<int> capabilities,
 /// Takes one capability from root, and leaves it all others.
 void drop_capability(int capability);
 
-/// Another process in the calling one's memory, of that user; it sleeps. Once in a
-/// process.
+/// Another process in the calling one's memory, of that user; it sleeps. To be called
+/// once.
 pid_t clone_sibling(uid_t user);
 
 } // namespace cma_test
