@@ -28,6 +28,7 @@
 #include <linux/cred.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
+#include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -125,14 +126,19 @@ static int judge_mm(struct pid *pid, struct mm_struct *mm)
 
 	if (IS_ERR(file)) {
 		rc = PTR_ERR(file);
-		/* process_vm_readv() answers in these terms. */
+		/* process_vm_readv() answers in other terms. procfs also says
+		 * ENOENT when it has no memory for an inode.
+		 */
 		if (rc == -EACCES)
 			return -EPERM;
-		return rc == -ENOENT ? -ESRCH : rc;
+		if (rc == -ENOENT)
+			return pid_has_task(pid, PIDTYPE_PID) ? -ENOMEM :
+								-ESRCH;
+		return rc;
 	}
 
-	if (file_inode(file)->i_sb != proc_mnt->mnt_sb ||
-	    file->f_op != mem_fops)
+	if (WARN_ON_ONCE(file_inode(file)->i_sb != proc_mnt->mnt_sb ||
+			 file->f_op != mem_fops))
 		rc = -EPERM;
 	else
 		rc = file->private_data == mm ? 0 : -EAGAIN;
@@ -140,194 +146,256 @@ static int judge_mm(struct pid *pid, struct mm_struct *mm)
 	return rc;
 }
 
-/*
- * Fill in @grant for the process's present address space; that leaves a
- * reference on its mm_users with the caller.
- */
-static int judge_once(struct cmad_grant *grant, struct pid *pid)
+/* Fill in @grant, which is zero, for the process's present address space. */
+static int judge_once(struct cmad_grant *grant, struct pid *pid,
+		      struct task_struct *task)
 {
-	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
-	int rc = -ESRCH;
+	struct mm_struct *mm = get_task_mm(task);
+	int rc;
 
-	if (!task)
+	if (!mm)
 		return -ESRCH;
-	if (task->flags & PF_KTHREAD)
-		goto put_task;
 
 	/* Taken before the judgement: if they change meanwhile, the cached
 	 * verdict does not match and is never used.
 	 */
 	grant->target = get_task_cred(task);
-	grant->mm = get_task_mm(task);
-	if (!grant->mm)
-		goto put_target;
-	grant->cacheable = cmad_task_dumpable(task, grant->mm);
+	grant->cacheable = cmad_task_dumpable(task, mm);
 	grant->expires = jiffies + msecs_to_jiffies(cmad_verdict_ms);
 
-	rc = judge_mm(pid, grant->mm);
+	rc = judge_mm(pid, mm);
 	if (!rc) {
-		mmgrab(grant->mm);
-		grant->pid = get_pid(pid);
-		grant->caller = get_current_cred();
-		goto put_task;
+		grant->space = cmad_space_get(mm);
+		rc = grant->space ? 0 : -ENOMEM;
 	}
-	mmput(grant->mm);
-put_target:
-	put_cred(grant->target);
-put_task:
-	put_task_struct(task);
+	if (rc)
+		put_cred(grant->target);
+	mmput(mm);
 	return rc;
 }
 
-/* A new grant with a reference on mm_users, or an ERR_PTR. */
-static struct cmad_grant *judge(struct pid *pid)
+/* Ask the kernel. A new grant, or an ERR_PTR. */
+struct cmad_grant *cmad_access_judge(struct pid *pid)
 {
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
 	struct cmad_grant *grant;
-	int rc;
+	int rc = -ESRCH;
+
+	if (!task)
+		return ERR_PTR(-ESRCH);
+	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	if (!grant) {
+		rc = -ENOMEM;
+	} else if (!(task->flags & PF_KTHREAD)) {
+		rc = judge_once(grant, pid, task);
+		if (rc == -EAGAIN)
+			rc = judge_once(grant, pid, task);
+	}
+	put_task_struct(task);
+
+	if (rc) {
+		kfree(grant);
+		if (rc == -EPERM)
+			cmad_count(denials, 1);
+		return ERR_PTR(rc == -EAGAIN ? -ESRCH : rc);
+	}
+	refcount_set(&grant->refs, 1);
+	grant->length = U64_MAX;
+	grant->access = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
+	grant->pid = get_pid(pid);
+	grant->caller = get_current_cred();
+	return grant;
+}
+
+/* CMA_ACCESS_* that the window's mode allows current, as a file's would. */
+static u32 window_allows(const struct cmad_window *window)
+{
+	const struct cred *owner = window->cred;
+	u32 mode = window->mode;
+	u32 access = 0;
+
+	if (uid_eq(current_euid(), owner->euid))
+		mode >>= 6;
+	else if (in_egroup_p(owner->egid))
+		mode >>= 3;
+	if (mode & 04)
+		access |= CMA_ACCESS_READ;
+	if (mode & 02)
+		access |= CMA_ACCESS_WRITE;
+	access &= window->access;
+	if (access != window->access &&
+	    ns_capable(owner->user_ns, CAP_DAC_OVERRIDE))
+		access = window->access;
+	return access;
+}
+
+/*
+ * Consent: the owner made the window, and its mode decides. @access is what
+ * the caller wants, or 0 for all there is. A new grant, or an ERR_PTR.
+ */
+struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
+{
+	u32 allowed = window_allows(window);
+	struct cmad_grant *grant;
+
+	if (READ_ONCE(window->ended))
+		return ERR_PTR(-EIDRM);
+	if (!allowed || access & ~allowed) {
+		cmad_count(denials, 1);
+		return ERR_PTR(-EACCES);
+	}
 
 	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
 	if (!grant)
 		return ERR_PTR(-ENOMEM);
-
-	rc = judge_once(grant, pid);
-	if (rc == -EAGAIN)
-		rc = judge_once(grant, pid);
-	if (!rc)
-		return grant;
-
-	kfree(grant);
-	if (rc == -EPERM)
-		cmad_count(denials, 1);
-	return ERR_PTR(rc == -EAGAIN ? -ESRCH : rc);
-}
-
-/* A grant for keeping, without a reference on mm_users. */
-struct cmad_grant *cmad_access_judge(struct pid *pid)
-{
-	struct cmad_grant *grant = judge(pid);
-
-	if (!IS_ERR(grant))
-		mmput(grant->mm);
+	refcount_set(&grant->refs, 1);
+	refcount_inc(&window->space->refs);
+	refcount_inc(&window->refs);
+	grant->space = window->space;
+	grant->window = window;
+	grant->base = window->base;
+	grant->length = window->length;
+	grant->access = access ?: allowed;
 	return grant;
 }
 
-void cmad_grant_free(struct cmad_grant *grant)
+static void grant_free(struct work_struct *work)
 {
-	mmdrop(grant->mm);
-	put_pid(grant->pid);
-	put_cred(grant->caller);
-	put_cred(grant->target);
+	struct cmad_grant *grant = container_of(to_rcu_work(work),
+						struct cmad_grant, free);
+
+	cmad_space_put(grant->space);
+	if (grant->window) {
+		cmad_window_put(grant->window);
+	} else {
+		put_pid(grant->pid);
+		put_cred(grant->caller);
+		put_cred(grant->target);
+	}
 	kfree(grant);
 }
 
-static void grant_free_work(struct work_struct *work)
+/* All that a grant holds outlives it by a grace period; see short.c. */
+void cmad_grant_put(struct cmad_grant *grant)
 {
-	cmad_grant_free(container_of(to_rcu_work(work), struct cmad_grant,
-				     free));
-}
-
-/* For a grant that was published: readers may still be looking at it. */
-void cmad_grant_free_rcu(struct cmad_grant *grant)
-{
-	INIT_RCU_WORK(&grant->free, grant_free_work);
+	if (!refcount_dec_and_test(&grant->refs))
+		return;
+	INIT_RCU_WORK(&grant->free, grant_free);
 	queue_rcu_work(cmad_wq, &grant->free);
 }
 
-/* Whether a verdict still speaks of this caller and of @task as it is now. */
+/* Whether a verdict still speaks of @task as it is now. */
 static bool verdict_holds(const struct cmad_grant *grant,
 			  struct task_struct *task)
 {
-	return grant->caller == current_cred() &&
-	       time_before(jiffies, grant->expires) &&
-	       READ_ONCE(task->mm) == grant->mm &&
+	struct mm_struct *mm = grant->space->mm;
+
+	return time_before(jiffies, grant->expires) &&
+	       READ_ONCE(task->mm) == mm &&
 	       rcu_access_pointer(task->real_cred) == grant->target &&
-	       cmad_task_dumpable(task, grant->mm);
+	       cmad_task_dumpable(task, mm);
 }
 
-static struct mm_struct *verdict_find(struct cmad_file *cf, struct pid *pid)
+/* Where verdicts on @pid for @caller are kept. */
+static struct cmad_grant __rcu **verdict_set(struct cmad_file *cf,
+					     const struct pid *pid,
+					     const struct cred *caller)
 {
-	struct mm_struct *mm = NULL;
-	struct task_struct *task;
+	unsigned long key = (unsigned long)pid + (unsigned long)caller;
+
+	return cf->verdicts[hash_long(key, CMAD_VERDICT_SET_BITS)];
+}
+
+/* A verdict on @pid that still holds, or NULL. Under RCU, and good under it. */
+struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid)
+{
+	struct cmad_grant __rcu **set = verdict_set(cf, pid, current_cred());
+	struct task_struct *task = pid_task(pid, PIDTYPE_PID);
 	unsigned int i;
 
-	rcu_read_lock();
-	task = pid_task(pid, PIDTYPE_PID);
-	for (i = 0; task && i < CMAD_MAX_VERDICTS; i++) {
-		struct cmad_grant *grant = rcu_dereference(cf->verdicts[i]);
+	for (i = 0; task && i < CMAD_VERDICT_WAYS; i++) {
+		struct cmad_grant *grant = rcu_dereference(set[i]);
 
-		if (grant && grant->pid == pid && verdict_holds(grant, task)) {
-			if (mmget_not_zero(grant->mm))
-				mm = grant->mm;
-			break;
-		}
+		if (grant && grant->pid == pid &&
+		    grant->caller == current_cred())
+			return verdict_holds(grant, task) ? grant : NULL;
 	}
-	rcu_read_unlock();
-	return mm;
+	return NULL;
 }
 
-/* Takes the grant over. Verdicts on the same pid and caller are replaced. */
+static struct cmad_grant *verdict_find(struct cmad_file *cf, struct pid *pid)
+{
+	struct cmad_grant *grant;
+
+	rcu_read_lock();
+	grant = cmad_verdict_peek(cf, pid);
+	if (grant && !refcount_inc_not_zero(&grant->refs))
+		grant = NULL;
+	rcu_read_unlock();
+	return grant;
+}
+
+/* Takes a reference over. Verdicts on the same pid and caller are replaced. */
 static void verdict_keep(struct cmad_file *cf, struct cmad_grant *grant)
 {
+	struct cmad_grant __rcu **set = verdict_set(cf, grant->pid,
+						    grant->caller);
 	struct cmad_grant *old;
 	unsigned int i;
 
 	spin_lock(&cf->lock);
-	for (i = 0; i < CMAD_MAX_VERDICTS; i++) {
-		old = rcu_dereference_protected(cf->verdicts[i],
+	for (i = 0; i < CMAD_VERDICT_WAYS; i++) {
+		old = rcu_dereference_protected(set[i],
 						lockdep_is_held(&cf->lock));
 		if (!old || (old->pid == grant->pid &&
 			     old->caller == grant->caller))
 			break;
 	}
-	if (i == CMAD_MAX_VERDICTS)
-		i = cf->next_verdict++ % CMAD_MAX_VERDICTS;
-	old = rcu_replace_pointer(cf->verdicts[i], grant,
-				  lockdep_is_held(&cf->lock));
+	if (i == CMAD_VERDICT_WAYS)
+		i = cf->next_way++ % CMAD_VERDICT_WAYS;
+	old = rcu_replace_pointer(set[i], grant, lockdep_is_held(&cf->lock));
 	spin_unlock(&cf->lock);
 
 	if (old)
-		cmad_grant_free_rcu(old);
+		cmad_grant_put(old);
 }
 
 /*
- * The address space of @pid, for one operation of current: mmput() it
- * afterwards. A strict caller wants the kernel to judge this very call.
+ * A grant of current for @pid: a verdict that still holds, or a new one. A
+ * strict caller wants the kernel to judge this very call.
  */
-struct mm_struct *cmad_access_mm(struct cmad_file *cf, struct pid *pid,
-				 bool strict)
+struct cmad_grant *cmad_access_grant(struct cmad_file *cf, struct pid *pid,
+				     bool strict)
 {
 	struct cmad_grant *grant;
-	struct mm_struct *mm;
 
 	if (!strict) {
-		mm = verdict_find(cf, pid);
-		if (mm)
-			return mm;
+		grant = verdict_find(cf, pid);
+		if (grant)
+			return grant;
 	}
 
-	grant = judge(pid);
-	if (IS_ERR(grant))
-		return ERR_CAST(grant);
-
-	mm = grant->mm;
-	if (grant->cacheable && !strict && cmad_verdict_ms)
+	grant = cmad_access_judge(pid);
+	if (!IS_ERR(grant) && grant->cacheable && !strict && cmad_verdict_ms) {
+		refcount_inc(&grant->refs);
 		verdict_keep(cf, grant);
-	else
-		cmad_grant_free(grant);
-	return mm;
+	}
+	return grant;
 }
 
 /* The file's last reference is gone: nobody looks verdicts up any more. */
 void cmad_verdicts_free(struct cmad_file *cf)
 {
-	unsigned int i;
+	struct cmad_grant __rcu **slot = &cf->verdicts[0][0];
+	struct cmad_grant __rcu **end = slot + sizeof(cf->verdicts) /
+					       sizeof(*slot);
 
-	for (i = 0; i < CMAD_MAX_VERDICTS; i++) {
+	for (; slot < end; slot++) {
 		struct cmad_grant *grant;
 
-		grant = rcu_dereference_protected(cf->verdicts[i], true);
+		grant = rcu_dereference_protected(*slot, true);
 		if (grant)
-			cmad_grant_free(grant);
+			cmad_grant_put(grant);
 	}
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The engine: pin a batch of the peer's pages, copy them with as few user
- * copies as their neighbourhood allows, unpin.
+ * The engine: a copy goes through the peer's cached translations as far as
+ * they reach, and where they do not through pinned pages.
  *
- * Invariants: user memory of the caller is touched only with the peer's pages
- * pinned and no lock held, so that a fault on it may sleep; the mmap_lock is
- * held only inside the pin. A signal that kills the caller ends the copy
- * between two batches at the latest.
+ * Invariants. Under a chunk's lock the caller's memory is touched with page
+ * faults disabled; when it faults, the lock is dropped and a few pages go the
+ * pinned way, which may sleep: pages are pinned then and no lock is held. The
+ * cached way is a matter of speed only: every question about holes, rights
+ * and counts is answered by the pinned way, as process_vm_readv() answers it.
+ * A signal that kills the caller ends the copy after 1 MB at the latest.
  *
  * The kernel's 64-bit direct map makes neighbouring page frames neighbouring
  * addresses; copies across folios go through the raw user copies, because
@@ -28,41 +30,27 @@
 #endif
 
 #define BATCH_FAST 32		/* pages, their array on the stack */
-#define BATCH_MAX 512		/* pages, their array one page */
+#define BATCH_MAX 512		/* pages, their array allocated */
+#define HOLD_MAX 0x100000UL	/* bytes copied under a chunk's lock */
+#define FAULT_PAGES 16		/* pinned where the caller's memory faults */
 
 /**
- * struct batch - the peer's pages that are pinned at this moment
- * @pages: @fast, or one page from the allocator
+ * struct engine - what one copy works with
+ * @copy: the copy
+ * @grant: what we may reach
+ * @space: the grant's
+ * @pages: the peer's pages that are pinned; @fast, or allocated
  * @max: entries at @pages
  * @fast: room for short transfers
  */
-struct batch {
+struct engine {
+	struct cmad_copy *copy;
+	const struct cmad_grant *grant;
+	struct cmad_space *space;
 	struct page **pages;
 	unsigned int max;
 	struct page *fast[BATCH_FAST];
 };
-
-/* A long transfer gets a longer array if there is one to be had. */
-static void batch_init(struct batch *batch, u64 bytes)
-{
-	batch->pages = batch->fast;
-	batch->max = BATCH_FAST;
-	if (bytes > BATCH_FAST * PAGE_SIZE) {
-		struct page **pages = kmalloc_array(BATCH_MAX, sizeof(*pages),
-						    GFP_KERNEL | __GFP_NOWARN);
-
-		if (pages) {
-			batch->pages = pages;
-			batch->max = BATCH_MAX;
-		}
-	}
-}
-
-static void batch_free(struct batch *batch)
-{
-	if (batch->pages != batch->fast)
-		kfree(batch->pages);
-}
 
 static int stop(struct cmad_copy *copy, u32 side, u64 addr)
 {
@@ -71,8 +59,11 @@ static int stop(struct cmad_copy *copy, u32 side, u64 addr)
 	return -EFAULT;
 }
 
-/* Copy between @len bytes of kernel memory and the caller's next segments. */
-static int copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
+/*
+ * Copy between @len bytes of kernel memory and the caller's next segments.
+ * False if the caller's memory faulted, at the point that is reached then.
+ */
+static bool copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
 {
 	struct cmad_vec *vec = &copy->local;
 
@@ -92,8 +83,7 @@ static int copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
 		copy->copied += n;
 		copy->left -= n;
 		if (missed)
-			return stop(copy, CMA_FAULT_LOCAL,
-				    iov->base + vec->off);
+			return false;
 		if (vec->off == iov->len) {
 			vec->seg++;
 			vec->off = 0;
@@ -101,7 +91,7 @@ static int copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
 		kaddr += n;
 		len -= n;
 	}
-	return 0;
+	return true;
 }
 
 /*
@@ -111,10 +101,10 @@ static int copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
 static int copy_pages(struct cmad_copy *copy, struct page **pages,
 		      unsigned int nr, unsigned int offset, u64 len)
 {
+	const struct cmad_vec *vec = &copy->local;
 	unsigned int i, run;
-	int rc = 0;
 
-	for (i = 0; i < nr && !rc; i += run) {
+	for (i = 0; i < nr; i += run) {
 		unsigned long pfn = page_to_pfn(pages[i]);
 		u64 bytes;
 
@@ -123,53 +113,72 @@ static int copy_pages(struct cmad_copy *copy, struct page **pages,
 				break;
 
 		bytes = min(len, (u64)run * PAGE_SIZE - offset);
-		rc = copy_local(copy, page_address(pages[i]) + offset, bytes);
+		if (!copy_local(copy, page_address(pages[i]) + offset, bytes))
+			return stop(copy, CMA_FAULT_LOCAL,
+				    vec->iov[vec->seg].base + vec->off);
 		len -= bytes;
 		offset = 0;
 	}
-	return rc;
+	return 0;
+}
+
+/* A long transfer gets a longer array if there is one to be had. */
+static void pin_array(struct engine *engine, unsigned long nr)
+{
+	struct page **pages;
+
+	if (nr <= engine->max || engine->max == BATCH_MAX)
+		return;
+	pages = kmalloc_array(BATCH_MAX, sizeof(*pages),
+			      GFP_KERNEL | __GFP_NOWARN);
+	if (pages) {
+		engine->pages = pages;
+		engine->max = BATCH_MAX;
+	}
 }
 
 /* Pin up to @nr pages from @addr on: how many it were, or an error. */
-static long pin(struct mm_struct *mm, unsigned long addr, unsigned long nr,
-		bool write, struct page **pages)
+static long pin(struct engine *engine, unsigned long addr, unsigned long nr)
 {
+	struct mm_struct *mm = engine->space->mm;
 	int locked = 1;
 	long pinned;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	pinned = cmad_pin_remote(mm, addr & PAGE_MASK, nr,
-				 write ? FOLL_WRITE : 0, pages, &locked);
+	pinned = cmad_pin_remote(mm, addr & PAGE_MASK, min(nr, engine->max),
+				 engine->copy->write ? FOLL_WRITE : 0,
+				 engine->pages, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
 	return pinned;
 }
 
-/* Copy the first @len bytes of a remote segment, batch by batch. */
-static int copy_segment(struct cmad_copy *copy, struct mm_struct *mm,
-			struct batch *batch, u64 addr, u64 len)
+/* Copy @len bytes at @addr by pinning, batch by batch. */
+static int copy_pinned(struct engine *engine, u64 addr, u64 len)
 {
+	struct cmad_copy *copy = engine->copy;
+
 	while (len) {
 		unsigned int offset = offset_in_page(addr);
-		u64 want = DIV_ROUND_UP_ULL(len + offset, PAGE_SIZE);
+		unsigned long nr = DIV_ROUND_UP_ULL(len + offset, PAGE_SIZE);
 		long pinned;
 		u64 bytes;
 		int rc;
 
-		pinned = pin(mm, addr, min_t(u64, want, batch->max),
-			     copy->write, batch->pages);
+		pin_array(engine, nr);
+		pinned = pin(engine, addr, nr);
 		if (fatal_signal_pending(current)) {
 			if (pinned > 0)
-				unpin_user_pages(batch->pages, pinned);
+				unpin_user_pages(engine->pages, pinned);
 			return -EINTR;
 		}
 		if (pinned <= 0)
 			return stop(copy, CMA_FAULT_REMOTE, addr);
 
 		bytes = min(len, (u64)pinned * PAGE_SIZE - offset);
-		rc = copy_pages(copy, batch->pages, pinned, offset, bytes);
-		unpin_user_pages_dirty_lock(batch->pages, pinned, copy->write);
+		rc = copy_pages(copy, engine->pages, pinned, offset, bytes);
+		unpin_user_pages_dirty_lock(engine->pages, pinned, copy->write);
 		if (rc)
 			return rc;
 		addr += bytes;
@@ -180,24 +189,168 @@ static int copy_segment(struct cmad_copy *copy, struct mm_struct *mm,
 }
 
 /*
- * Do the copy, as far as it goes: 0 once a byte was moved, else an error. The
- * caller holds a reference on mm_users, and no lock.
+ * Copy what @chunk translates of @len bytes at @addr, which lie in it; its
+ * lock is held. False if the caller's memory faulted.
  */
-int cmad_copy_run(struct cmad_copy *copy, struct mm_struct *mm)
+static bool copy_chunk(struct cmad_copy *copy, const struct cmad_chunk *chunk,
+		       u64 addr, u64 len)
 {
-	struct cmad_vec *remote = &copy->remote;
-	struct batch batch CMAD_UNINITIALIZED;
+	unsigned long need = copy->write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ;
+	unsigned long index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
+	const unsigned long *entry = &chunk->entries[index];
+	unsigned int offset = offset_in_page(addr);
+	bool done = true;
+
+	pagefault_disable();
+	while (len && *entry & need && done) {
+		unsigned long start = (*entry & PAGE_MASK) + offset;
+		unsigned long end = start - offset + PAGE_SIZE;
+
+		while (end - start < len && *++entry & need &&
+		       (*entry & PAGE_MASK) == end)
+			end += PAGE_SIZE;
+		end = min_t(u64, end, start + len);
+		done = copy_local(copy, (void *)start, end - start);
+		len -= end - start;
+		offset = 0;
+	}
+	pagefault_enable();
+	return done;
+}
+
+/*
+ * Copy as much of @len bytes at @addr, which lie in one chunk, as the cache
+ * translates. False if the caller's memory faulted.
+ */
+static bool copy_cached(struct engine *engine, u64 addr, u64 len)
+{
+	struct cmad_copy *copy = engine->copy;
+	bool done = true;
+
+	while (len && done) {
+		u64 part = min(len, HOLD_MAX - (addr & (HOLD_MAX - 1)));
+		u64 goal = copy->copied + part;
+		struct cmad_chunk *chunk;
+
+		rcu_read_lock();
+		chunk = cmad_chunk_trylock(engine->space, addr);
+		rcu_read_unlock();
+		if (!chunk)
+			break;
+		done = copy_chunk(copy, chunk, addr, part);
+		up_read(&chunk->lock);
+		cond_resched();
+
+		if (copy->copied != goal)
+			break;
+		addr += part;
+		len -= part;
+	}
+	return done;
+}
+
+/*
+ * Get on with @len bytes at @addr, which lie in one chunk and are not cached:
+ * translate them if that is worth it, else pin. The peer's memory is kept for
+ * no longer than this.
+ */
+static int copy_uncached(struct engine *engine, u64 addr, u64 len, bool faulted)
+{
+	struct cmad_space *space = engine->space;
+	struct cmad_copy *copy = engine->copy;
+	u64 begin = copy->copied;
 	int rc = 0;
 
+	if (!mmget_not_zero(space->mm))
+		return -ESRCH;
+
+	if (!faulted && cmad_space_fill(space, addr, len, copy->write))
+		faulted = !copy_cached(engine, addr, len);
+	if (copy->copied == begin) {
+		if (faulted)
+			len = min_t(u64, len, FAULT_PAGES * PAGE_SIZE);
+		rc = copy_pinned(engine, addr, len);
+		if (!rc)
+			cmad_space_touch(space, addr);
+	}
+	mmput(space->mm);
+	return rc;
+}
+
+/* Get on with @len bytes at @addr. */
+static int copy_step(struct engine *engine, u64 addr, u64 len)
+{
+	const struct cmad_window *window = engine->grant->window;
+	struct cmad_copy *copy = engine->copy;
+	u64 begin = copy->copied;
+	bool faulted;
+
+	if (window && READ_ONCE(window->ended))
+		return -EIDRM;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+
+	len = min(len, CMAD_CHUNK_SIZE - (addr & (CMAD_CHUNK_SIZE - 1)));
+	faulted = !copy_cached(engine, addr, len);
+	if (copy->copied != begin)
+		return 0;
+	return copy_uncached(engine, addr, len, faulted);
+}
+
+/*
+ * Copy the first @len bytes of a remote segment at @offset from where the
+ * grant begins; past its end there is no memory to be had.
+ */
+static int copy_segment(struct engine *engine, u64 offset, u64 len)
+{
+	const struct cmad_grant *grant = engine->grant;
+	struct cmad_copy *copy = engine->copy;
+	int rc = 0;
+
+	while (len && !rc) {
+		u64 begin = copy->copied;
+
+		if (offset >= grant->length)
+			return stop(copy, CMA_FAULT_REMOTE, offset);
+		rc = copy_step(engine, grant->base + offset,
+			       min(len, grant->length - offset));
+		offset += copy->copied - begin;
+		len -= copy->copied - begin;
+	}
+	if (copy->fault_side == CMA_FAULT_REMOTE)
+		copy->fault_addr = offset;
+	return rc;
+}
+
+/*
+ * Do the copy, as far as it goes: 0 once a byte was moved, else an error. The
+ * caller has a reference on the grant, and no lock.
+ */
+int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
+{
+	u32 access = copy->write ? CMA_ACCESS_WRITE : CMA_ACCESS_READ;
+	struct mm_struct *mm = grant->space->mm;
+	struct cmad_vec *remote = &copy->remote;
+	struct engine engine CMAD_UNINITIALIZED;
+	int rc = 0;
+
+	if (!(grant->access & access))
+		return -EACCES;
+	engine.copy = copy;
+	engine.grant = grant;
+	engine.space = grant->space;
+	engine.pages = engine.fast;
+	engine.max = BATCH_FAST;
+
 	trace_cmad_copy_begin(copy, mm);
-	batch_init(&batch, copy->left);
 	for (; copy->left && !rc; remote->seg++) {
 		struct cma_iovec *iov = &remote->iov[remote->seg];
 
-		rc = copy_segment(copy, mm, &batch, iov->base,
+		rc = copy_segment(&engine, iov->base,
 				  min(iov->len, copy->left));
 	}
-	batch_free(&batch);
+	if (engine.pages != engine.fast)
+		kfree(engine.pages);
 
 	cmad_count(copies, 1);
 	cmad_count(bytes, copy->copied);

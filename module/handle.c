@@ -11,21 +11,16 @@
 
 #include "private.h"
 
-/* Returns the new handle's id, or an error. */
-int cmad_handle_open(struct cmad_file *cf, struct pid *pid)
+/* Takes the grant over. Returns the new handle's id, or an error. */
+int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant)
 {
-	struct cmad_grant *grant;
 	u32 id;
 	int rc;
-
-	grant = cmad_access_judge(pid);
-	if (IS_ERR(grant))
-		return PTR_ERR(grant);
 
 	rc = xa_alloc(&cf->handles, &id, grant,
 		      XA_LIMIT(1, CMAD_MAX_HANDLES), GFP_KERNEL_ACCOUNT);
 	if (rc) {
-		cmad_grant_free(grant);
+		cmad_grant_put(grant);
 		return rc == -EBUSY ? -ENOSPC : rc;
 	}
 	return id;
@@ -38,44 +33,52 @@ int cmad_handle_close(struct cmad_file *cf, s32 id)
 	if (!grant)
 		return -ENOENT;
 
-	cmad_grant_free_rcu(grant);
+	cmad_grant_put(grant);
 	return 0;
 }
 
-/*
- * The handle's address space, for one operation: mmput() it afterwards. A
- * strict caller wants the kernel to judge again; the answer must then be
- * about the same address space.
- */
-struct mm_struct *cmad_handle_mm(struct cmad_file *cf, s32 id, bool strict)
+/* The handle's grant, or NULL. Under RCU, and good under it. */
+struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
 {
-	struct mm_struct *mm = ERR_PTR(-ENOENT);
+	XA_STATE(xas, &cf->handles, id);
 	struct cmad_grant *grant;
-	struct pid *pid = NULL;
+
+	if (id <= 0)
+		return NULL;
+	do {
+		grant = xas_load(&xas);
+	} while (xas_retry(&xas, grant));
+	return grant;
+}
+
+/*
+ * The handle's grant with a reference. A strict caller wants the kernel to
+ * judge again; the answer must then be about the same address space.
+ */
+struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict)
+{
+	struct cmad_grant *grant, *now;
 
 	rcu_read_lock();
-	grant = id > 0 ? xa_load(&cf->handles, id) : NULL;
-	if (grant) {
-		mm = grant->mm;
-		if (!mmget_not_zero(mm))
-			mm = ERR_PTR(-ESRCH);
-		else if (strict)
-			pid = get_pid(grant->pid);
-	}
+	grant = cmad_handle_peek(cf, id);
+	if (grant && !refcount_inc_not_zero(&grant->refs))
+		grant = NULL;
 	rcu_read_unlock();
+	if (!grant)
+		return ERR_PTR(-ENOENT);
+	if (!strict)
+		return grant;
 
-	if (pid) {
-		struct mm_struct *now = cmad_access_mm(cf, pid, true);
-
-		put_pid(pid);
-		mmput(mm);
-		if (!IS_ERR(now) && now != mm) {
-			mmput(now);
-			now = ERR_PTR(-ESRCH);
-		}
-		mm = now;
+	if (grant->window)
+		now = cmad_access_window(grant->window, grant->access);
+	else
+		now = cmad_access_judge(grant->pid);
+	if (!IS_ERR(now) && now->space != grant->space) {
+		cmad_grant_put(now);
+		now = ERR_PTR(-ESRCH);
 	}
-	return mm;
+	cmad_grant_put(grant);
+	return now;
 }
 
 /* The file's last reference is gone: nobody looks handles up any more. */
@@ -84,7 +87,9 @@ void cmad_handles_free(struct cmad_file *cf)
 	struct cmad_grant *grant;
 	unsigned long id;
 
-	xa_for_each(&cf->handles, id, grant)
-		cmad_grant_free(grant);
+	xa_for_each(&cf->handles, id, grant) {
+		cmad_grant_put(grant);
+		cond_resched();
+	}
 	xa_destroy(&cf->handles);
 }

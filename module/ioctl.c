@@ -14,13 +14,15 @@
 #include "private.h"
 
 #define COPY_FLAGS (CMA_COPY_WRITE | CMA_COPY_MANY | CMA_COPY_LARGE | \
-		    CMA_COPY_REPORT | CMA_COPY_STRICT)
+		    CMA_COPY_REPORT | CMA_COPY_STRICT | CMA_COPY_SINGLE)
 
 union cmad_args {
 	struct cma_ioc_info info;
 	struct cma_ioc_copy copy;
 	struct cma_ioc_open open;
 	struct cma_ioc_close close;
+	struct cma_ioc_window_create window_create;
+	struct cma_ioc_window_destroy window_destroy;
 };
 
 static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
@@ -32,7 +34,8 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 		.features = CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
 			    CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
 			    CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
-			    CMA_FEATURE_STRICT,
+			    CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
+			    CMA_FEATURE_WINDOW,
 		.max_iov = UIO_MAXIOV,
 		.max_iov_many = CMAD_MAX_IOV_MANY,
 		.max_bytes = MAX_RW_COUNT,
@@ -45,23 +48,23 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 	return copy_to_user(uarg, &info, size) ? -EFAULT : 0;
 }
 
-/* The peer's address space for one operation, or an ERR_PTR. */
-static struct mm_struct *copy_peer_mm(struct cmad_file *cf,
-				      const struct cma_ioc_copy *args)
+/* The caller's grant for the peer with a reference, or an ERR_PTR. */
+static struct cmad_grant *copy_grant(struct cmad_file *cf,
+				     const struct cma_ioc_copy *args)
 {
 	bool strict = args->flags & CMA_COPY_STRICT;
-	struct mm_struct *mm;
+	struct cmad_grant *grant;
 	struct pid *pid;
 
 	if (args->peer_type == CMA_PEER_HANDLE)
-		return cmad_handle_mm(cf, args->peer, strict);
+		return cmad_handle_grant(cf, args->peer, strict);
 
 	pid = cmad_peer_pid(args->peer_type, args->peer);
 	if (IS_ERR(pid))
 		return ERR_CAST(pid);
-	mm = cmad_access_mm(cf, pid, strict);
+	grant = cmad_access_grant(cf, pid, strict);
 	put_pid(pid);
-	return mm;
+	return grant;
 }
 
 static int copy_report(const struct cmad_copy *copy,
@@ -73,30 +76,22 @@ static int copy_report(const struct cmad_copy *copy,
 	return 0;
 }
 
-static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
-		       void __user *uarg, u32 size)
+/* The long way, which every copy can go. */
+static noinline long copy_long(struct cmad_file *cf,
+			       const struct cma_ioc_copy *args,
+			       struct cma_ioc_copy __user *out)
 {
-	const struct cma_ioc_copy *args = &uargs->copy;
-	struct cma_ioc_copy __user *out = uarg;
 	struct cmad_copy copy CMAD_UNINITIALIZED;
-	struct mm_struct *mm;
+	struct cmad_grant *grant;
 	int rc;
-
-	if (args->flags & ~COPY_FLAGS || args->reserved ||
-	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
-		return -EINVAL;
-
-	/* A structure that cannot be written must not show after the copy. */
-	if (put_user(0, &out->copied))
-		return -EFAULT;
 
 	rc = cmad_copy_import(&copy, args);
 	if (!rc && copy.left) {
-		mm = copy_peer_mm(cf, args);
-		rc = PTR_ERR_OR_ZERO(mm);
+		grant = copy_grant(cf, args);
+		rc = PTR_ERR_OR_ZERO(grant);
 		if (!rc) {
-			rc = cmad_copy_run(&copy, mm);
-			mmput(mm);
+			rc = cmad_copy_run(&copy, grant);
+			cmad_grant_put(grant);
 		}
 	}
 	cmad_copy_free(&copy);
@@ -109,31 +104,79 @@ static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
 	return rc;
 }
 
+static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
+		       void __user *uarg, u32 size)
+{
+	const u32 short_mask = CMA_COPY_SINGLE | CMA_COPY_STRICT;
+	const struct cma_ioc_copy *args = &uargs->copy;
+	struct cma_ioc_copy __user *out = uarg;
+
+	if (args->flags & ~COPY_FLAGS || args->reserved ||
+	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
+		return -EINVAL;
+
+	/* A structure that cannot be written must not show after the copy. */
+	if (put_user(0, &out->copied))
+		return -EFAULT;
+
+	if ((args->flags & short_mask) == CMA_COPY_SINGLE &&
+	    cmad_copy_short(cf, args))
+		return put_user(args->local_cnt, &out->copied);
+	return copy_long(cf, args, out);
+}
+
+/* The grant that a new handle is to hold, or an ERR_PTR. */
+static struct cmad_grant *open_grant(const struct cma_ioc_open *args)
+{
+	struct cmad_grant *grant;
+	struct cmad_window *window;
+	struct pid *pid;
+
+	if (args->peer_type == CMA_PEER_WINDOW) {
+		window = cmad_window_find(args->window);
+		if (!window)
+			return ERR_PTR(-ENOENT);
+		grant = cmad_access_window(window, args->access);
+		cmad_window_put(window);
+		return grant;
+	}
+
+	pid = cmad_peer_pid(args->peer_type, args->peer);
+	if (IS_ERR(pid))
+		return ERR_CAST(pid);
+	grant = cmad_access_judge(pid);
+	put_pid(pid);
+	return grant;
+}
+
 static long ioctl_open(struct cmad_file *cf, union cmad_args *uargs,
 		       void __user *uarg, u32 size)
 {
 	const struct cma_ioc_open *args = &uargs->open;
 	struct cma_ioc_open __user *out = uarg;
-	struct pid *pid;
+	struct cmad_grant *grant;
+	u32 access;
 	int id;
 
-	if (args->flags || args->reserved)
-		return -EINVAL;
 	if (args->peer_type == CMA_PEER_HANDLE)
 		return -EOPNOTSUPP;
-	if (args->peer_type != CMA_PEER_PID &&
-	    args->peer_type != CMA_PEER_PIDFD)
+	if (args->flags || args->peer_type < CMA_PEER_PID ||
+	    args->peer_type > CMA_PEER_WINDOW ||
+	    args->access & ~(CMA_ACCESS_READ | CMA_ACCESS_WRITE) ||
+	    (args->peer_type == CMA_PEER_WINDOW ? args->peer : args->window))
 		return -EINVAL;
 
-	pid = cmad_peer_pid(args->peer_type, args->peer);
-	if (IS_ERR(pid))
-		return PTR_ERR(pid);
-	id = cmad_handle_open(cf, pid);
-	put_pid(pid);
+	grant = open_grant(args);
+	if (IS_ERR(grant))
+		return PTR_ERR(grant);
+	if (args->access)
+		grant->access = args->access;
+	access = grant->access;
+	id = cmad_handle_open(cf, grant);
 	if (id < 0)
 		return id;
 
-	if (put_user(id, &out->handle)) {
+	if (put_user(access, &out->access) || put_user(id, &out->handle)) {
 		cmad_handle_close(cf, id);
 		return -EFAULT;
 	}
@@ -144,6 +187,28 @@ static long ioctl_close(struct cmad_file *cf, union cmad_args *args,
 			void __user *uarg, u32 size)
 {
 	return cmad_handle_close(cf, args->close.handle);
+}
+
+static long ioctl_window_create(struct cmad_file *cf, union cmad_args *args,
+				void __user *uarg, u32 size)
+{
+	struct cma_ioc_window_create __user *out = uarg;
+	int rc;
+
+	rc = cmad_window_create(cf, &args->window_create);
+	if (!rc && put_user(args->window_create.window, &out->window)) {
+		cmad_window_destroy(cf, args->window_create.window);
+		rc = -EFAULT;
+	}
+	return rc;
+}
+
+static long ioctl_window_destroy(struct cmad_file *cf, union cmad_args *args,
+				 void __user *uarg, u32 size)
+{
+	if (args->window_destroy.reserved)
+		return -EINVAL;
+	return cmad_window_destroy(cf, args->window_destroy.window);
 }
 
 /**
@@ -162,26 +227,67 @@ struct cmad_op {
 
 static const struct cmad_op cmad_ops[] = {
 	[CMA_IOC_NR_INFO] = {
-		sizeof(struct cma_ioc_info),
-		offsetofend(struct cma_ioc_info, version),
-		ioctl_info,
+		.size = sizeof(struct cma_ioc_info),
+		.min_size = offsetofend(struct cma_ioc_info, version),
+		.run = ioctl_info,
 	},
 	[CMA_IOC_NR_COPY] = {
-		sizeof(struct cma_ioc_copy),
-		offsetofend(struct cma_ioc_copy, reserved),
-		ioctl_copy,
+		.size = sizeof(struct cma_ioc_copy),
+		.min_size = offsetofend(struct cma_ioc_copy, reserved),
+		.run = ioctl_copy,
 	},
 	[CMA_IOC_NR_OPEN] = {
-		sizeof(struct cma_ioc_open),
-		offsetofend(struct cma_ioc_open, reserved),
-		ioctl_open,
+		.size = sizeof(struct cma_ioc_open),
+		.min_size = offsetofend(struct cma_ioc_open, handle),
+		.run = ioctl_open,
 	},
 	[CMA_IOC_NR_CLOSE] = {
-		sizeof(struct cma_ioc_close),
-		offsetofend(struct cma_ioc_close, handle),
-		ioctl_close,
+		.size = sizeof(struct cma_ioc_close),
+		.min_size = offsetofend(struct cma_ioc_close, handle),
+		.run = ioctl_close,
+	},
+	[CMA_IOC_NR_WINDOW_CREATE] = {
+		.size = sizeof(struct cma_ioc_window_create),
+		.min_size = offsetofend(struct cma_ioc_window_create, window),
+		.run = ioctl_window_create,
+	},
+	[CMA_IOC_NR_WINDOW_DESTROY] = {
+		.size = sizeof(struct cma_ioc_window_destroy),
+		.min_size = offsetofend(struct cma_ioc_window_destroy, window),
+		.run = ioctl_window_destroy,
 	},
 };
+
+/* How large the caller takes the structure to be. */
+static int args_size(u32 __user *uarg, u32 *size)
+{
+	if (!user_access_begin(uarg, sizeof(*uarg)))
+		return -EFAULT;
+	unsafe_get_user(*size, uarg, fault);
+	user_access_end();
+	return 0;
+
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+/*
+ * Read the structure. Callers who know the very version that we know are the
+ * rule; they are spared what copy_from_user() checks for unknown sizes, but
+ * not its barrier against speculation past access_ok().
+ */
+static int args_read(union cmad_args *args, void __user *uarg, u32 size,
+		     u32 known)
+{
+	if (size != known)
+		return copy_struct_from_user(args, known, uarg, size);
+
+	if (!access_ok(uarg, known))
+		return -EFAULT;
+	barrier_nospec();
+	return raw_copy_from_user(args, uarg, known) ? -EFAULT : 0;
+}
 
 long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
@@ -196,13 +302,14 @@ long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	op = &cmad_ops[array_index_nospec(nr, ARRAY_SIZE(cmad_ops))];
 
-	if (get_user(size, (u32 __user *)uarg))
-		return -EFAULT;
+	rc = args_size(uarg, &size);
+	if (rc)
+		return rc;
 	if (size < op->min_size)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	rc = copy_struct_from_user(&args, op->size, uarg, size);
+	rc = args_read(&args, uarg, size, op->size);
 	if (rc)
 		return rc;
 

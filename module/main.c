@@ -3,9 +3,6 @@
  * The module's life: /dev/cma appears last and goes first, so that whoever
  * has it open finds everything else in place.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
-#include <linux/compat.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -23,6 +20,7 @@ static int cmad_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 
 	xa_init_flags(&cf->handles, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	INIT_LIST_HEAD(&cf->windows);
 	spin_lock_init(&cf->lock);
 	file->private_data = cf;
 	return nonseekable_open(inode, file);
@@ -32,6 +30,7 @@ static int cmad_release(struct inode *inode, struct file *file)
 {
 	struct cmad_file *cf = file->private_data;
 
+	cmad_windows_free(cf);
 	cmad_handles_free(cf);
 	cmad_verdicts_free(cf);
 	kfree(cf);
@@ -58,13 +57,17 @@ static int __init cmad_init(void)
 {
 	int rc;
 
-	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND, 0);
+	/* Memory pressure evicts through it. */
+	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!cmad_wq)
 		return -ENOMEM;
 
-	rc = cmad_access_init();
+	rc = cmad_space_init();
 	if (rc)
 		goto free_wq;
+	rc = cmad_access_init();
+	if (rc)
+		goto exit_space;
 
 	rc = misc_register(&cmad_misc);
 	if (rc)
@@ -73,6 +76,8 @@ static int __init cmad_init(void)
 
 exit_access:
 	cmad_access_exit();
+exit_space:
+	cmad_space_exit();
 free_wq:
 	destroy_workqueue(cmad_wq);
 	return rc;
@@ -81,9 +86,13 @@ free_wq:
 static void __exit cmad_exit(void)
 {
 	misc_deregister(&cmad_misc);
-	/* Grants that still wait for their grace period, then their work. */
+	cmad_space_exit();
+	/* Grants wait for a grace period, then their work ends spaces, and
+	 * that frees chunks after another one.
+	 */
 	rcu_barrier();
 	destroy_workqueue(cmad_wq);
+	rcu_barrier();
 	cmad_access_exit();
 }
 

@@ -35,7 +35,6 @@ static int pidfd_nr(struct file *file)
 
 	if (!file->f_op->show_fdinfo)
 		return -EBADF;
-	mutex_init(&seq.lock);
 	file->f_op->show_fdinfo(&seq, file);
 	text[min(seq.count, sizeof(text) - 1)] = '\0';
 	if (sscanf(text, "Pid:\t%d\n", &nr) != 1)

@@ -3,25 +3,31 @@
  * What the module's files share.
  *
  * A request reads as a straight line: ioctl.c takes it in, vec.c imports its
- * segments, peer.c finds whom it names, access.c (or handle.c) turns that
- * into an mm, copy.c moves the bytes.
+ * segments, peer.c finds whom it names, access.c (or handle.c) gives a grant,
+ * copy.c moves the bytes, by the translations of space.c where there are any.
  *
- * Lifetimes. An open file owns its handles and cached verdicts. Both are
- * grants: they hold the peer's mm_struct by mmgrab() and never by mm_users,
- * so that nobody keeps a dead process's memory; an operation takes mm_users
- * with mmget_not_zero() for its own length and drops it with mmput(), with no
- * lock held. Grants are found under RCU and freed from a work item after a
- * grace period, because mmdrop() must not run in softirq context.
+ * Lifetimes. An open file owns its windows, its handles and its cached
+ * verdicts. The latter two are grants: they hold the peer's space, which holds
+ * its mm_struct by mmgrab() and never by mm_users, so that nobody keeps a dead
+ * process's memory; what the cache does not serve takes mm_users with
+ * mmget_not_zero() for 2 MB at most and drops it with mmput(), with no lock
+ * held. Grants are looked up under RCU and counted for the length of an
+ * operation, or used under RCU alone (short.c).
  *
- * Lock order: cmad_file.lock and the xarray's own lock are leaves, never
- * nested in each other. mmap_lock of the peer is taken with nothing held.
+ * Lock order: the peer's mmap_lock > its rmap locks > its interval notifiers >
+ * chunk lock (one). chunks_lock > xa_lock of a space's chunks, spaces_lock.
+ * All spinlocks are leaves otherwise: under them none of the first line is
+ * taken, and nothing sleeps.
  */
 #ifndef CMAD_PRIVATE_H
 #define CMAD_PRIVATE_H
 
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/percpu.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -35,24 +41,106 @@
 #define CMAD_MAX_IOV_MANY 65536
 /* Page-aligned, as MAX_RW_COUNT is; no sum of lengths can overflow. */
 #define CMAD_MAX_BYTES_LARGE ((u64)S64_MAX & PAGE_MASK)
-#define CMAD_MAX_HANDLES 65536
-#define CMAD_MAX_VERDICTS 16
+/* Each may hold the mm_struct of a dead process, some 12 kB. */
+#define CMAD_MAX_HANDLES 8192
+/* Sets by peer and caller, so that 64 ranks a node fit with room to spare. */
+#define CMAD_VERDICT_SET_BITS 6
+#define CMAD_VERDICT_WAYS 4
 #define CMAD_FAST_IOV 8
+
+#define CMAD_CHUNK_SHIFT 21
+#define CMAD_CHUNK_SIZE BIT(CMAD_CHUNK_SHIFT)
+#define CMAD_CHUNK_PAGES (CMAD_CHUNK_SIZE >> PAGE_SHIFT)
+#define CMAD_RECENT 16		/* chunks; a power of two */
+
+/* The low bits of a chunk's entry; the others are a page's kernel address. */
+#define CMAD_ENTRY_READ 1UL
+#define CMAD_ENTRY_WRITE 2UL
+
+/**
+ * struct cmad_space - one address space
+ * @refs: grants, and evictions under way; the last one queues @free
+ * @mm: the address space, held by mmgrab()
+ * @node: in the table of spaces; spaces_lock
+ * @chunks: address >> CMAD_CHUNK_SHIFT to &struct cmad_chunk, or to a value
+ *	where a chunk was touched but is not worth one yet; readers under RCU
+ * @recent: chunks used lately, by the low bits of their index: spares the walk
+ *	through @chunks. Set under the lock of a chunk that is not dead,
+ *	cleared once it is; readers under RCU
+ * @siblings: the space's chunks, the next victim first; chunks_lock
+ * @nr_chunks: chunks at @siblings; chunks_lock
+ * @reap: destroys the chunks when the owner exits
+ * @free: takes the space apart
+ */
+struct cmad_space {
+	refcount_t refs;
+	struct mm_struct *mm;
+	struct hlist_node node;
+	struct xarray chunks;
+	struct cmad_chunk *recent[CMAD_RECENT];
+	struct list_head siblings;
+	unsigned int nr_chunks;
+	struct work_struct reap;
+	struct work_struct free;
+};
+
+/**
+ * struct cmad_chunk - the translations of 2 MB of a space
+ * @notifier: tells of changes of the owner's address space there
+ * @lock: copies hold it for reading, changes of @entries and @dead for writing
+ * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock
+ * @dead: being destroyed; @lock
+ * @used: a copy used it since eviction last looked; a hint, not locked
+ * @space: whose; valid until the chunk is off the lists
+ * @index: its address >> CMAD_CHUNK_SHIFT
+ * @fillers: fills under way, which keep it from being destroyed; the xa_lock
+ *	of the space's chunks
+ * @all: in the list of all chunks; chunks_lock
+ * @sibling: in its space's list; chunks_lock
+ * @evict: destroys it
+ * @rcu: frees it
+ */
+struct cmad_chunk {
+	struct mmu_interval_notifier notifier;
+	struct rw_semaphore lock; /* copies under way against changes */
+	unsigned long *entries;
+	bool dead;
+	bool used;
+	struct cmad_space *space;
+	unsigned long index;
+	unsigned int fillers;
+	struct list_head all;
+	struct list_head sibling;
+	struct work_struct evict;
+	struct rcu_head rcu;
+};
 
 /**
  * struct cmad_grant - the kernel's own yes to a caller for a peer
- * @mm: the peer's address space, held by mmgrab()
+ * @refs: one while published, one for each operation under way
+ * @space: the peer's, with a reference
+ * @base: where remote address 0 is: a window's begin, else 0
+ * @length: bytes from there on that can be reached
+ * @access: CMA_ACCESS_*
+ * @window: with a reference; NULL in a grant by the rules of ptrace, and only
+ *	that has the following
  * @pid: the peer
  * @caller: whom the kernel judged; held, so that its address is not reused
  * @target: the peer's credentials, taken before the judgement; likewise
  * @expires: jiffies after which a cached verdict is void
  * @cacheable: whether the verdict can be kept at all
- * @free: frees the grant a grace period after it was unpublished
+ * @free: frees it, a grace period after the last reference
  *
- * Immutable from the moment it is published in a file's verdicts or handles.
+ * All but @refs is immutable once it is published in a file's verdicts or
+ * handles.
  */
 struct cmad_grant {
-	struct mm_struct *mm;
+	refcount_t refs;
+	struct cmad_space *space;
+	u64 base;
+	u64 length;
+	u32 access;
+	struct cmad_window *window;
 	struct pid *pid;
 	const struct cred *caller;
 	const struct cred *target;
@@ -62,17 +150,52 @@ struct cmad_grant {
 };
 
 /**
+ * struct cmad_window - a part of its owner's memory that others can open
+ * @refs: its file, and each grant
+ * @name: what others know it by
+ * @space: the owner's, with a reference
+ * @base: of the range
+ * @length: of the range, in bytes
+ * @access: CMA_ACCESS_*
+ * @mode: who can get it, as in a file's mode
+ * @cred: the owner's credentials at creation
+ * @file: the open file it was created in; valid until @ended
+ * @ended: withdrawn; a copy looks at it before each step
+ * @node: in the table of windows; windows_lock
+ * @sibling: in its file's list; windows_lock
+ */
+struct cmad_window {
+	refcount_t refs;
+	u64 name;
+	struct cmad_space *space;
+	u64 base;
+	u64 length;
+	u32 access;
+	u32 mode;
+	const struct cred *cred;
+	struct cmad_file *file;
+	bool ended;
+	struct hlist_node node;
+	struct list_head sibling;
+};
+
+/**
  * struct cmad_file - one open file of /dev/cma
  * @handles: id to &struct cmad_grant; readers under RCU, writers under xa_lock
+ * @windows: what was created here; windows_lock
+ * @nr_windows: windows there; windows_lock
  * @lock: see there
- * @verdicts: recent judgements; readers under RCU
- * @next_verdict: the slot that is overwritten next
+ * @verdicts: recent judgements, in sets; readers under RCU
+ * @next_way: of a full set, the slot that is overwritten next; @lock
  */
 struct cmad_file {
 	struct xarray handles;
-	spinlock_t lock; /* writers of @verdicts and @next_verdict */
-	struct cmad_grant __rcu *verdicts[CMAD_MAX_VERDICTS];
-	unsigned int next_verdict;
+	struct list_head windows;
+	unsigned int nr_windows;
+	spinlock_t lock; /* writers of @verdicts and @next_way */
+	struct cmad_grant __rcu *verdicts[1 << CMAD_VERDICT_SET_BITS]
+					 [CMAD_VERDICT_WAYS];
+	unsigned int next_way;
 };
 
 /**
@@ -121,29 +244,53 @@ long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args);
 void cmad_copy_free(struct cmad_copy *copy);
 
-/* peer.c: both return a reference on the pid, or an ERR_PTR */
+/* peer.c: a reference on the pid, or an ERR_PTR */
 struct pid *cmad_peer_pid(u32 type, s32 id);
 
-/* access.c */
+/* access.c: grants come with a reference, or as an ERR_PTR */
 extern unsigned int cmad_verdict_ms;
 int cmad_access_init(void);
 void cmad_access_exit(void);
 struct file *cmad_access_procfs(void);
 struct cmad_grant *cmad_access_judge(struct pid *pid);
-struct mm_struct *cmad_access_mm(struct cmad_file *cf, struct pid *pid,
-				 bool strict);
-void cmad_grant_free(struct cmad_grant *grant);
-void cmad_grant_free_rcu(struct cmad_grant *grant);
+struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access);
+struct cmad_grant *cmad_access_grant(struct cmad_file *cf, struct pid *pid,
+				     bool strict);
+struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid);
+void cmad_grant_put(struct cmad_grant *grant);
 void cmad_verdicts_free(struct cmad_file *cf);
 
 /* handle.c */
-int cmad_handle_open(struct cmad_file *cf, struct pid *pid);
+int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant);
 int cmad_handle_close(struct cmad_file *cf, s32 id);
-struct mm_struct *cmad_handle_mm(struct cmad_file *cf, s32 id, bool strict);
+struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id);
+struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict);
 void cmad_handles_free(struct cmad_file *cf);
 
+/* window.c */
+int cmad_window_create(struct cmad_file *cf,
+		       struct cma_ioc_window_create *args);
+int cmad_window_destroy(struct cmad_file *cf, u64 name);
+struct cmad_window *cmad_window_find(u64 name);
+void cmad_window_put(struct cmad_window *window);
+void cmad_windows_free(struct cmad_file *cf);
+
+/* space.c */
+struct cmad_space *cmad_space_get(struct mm_struct *mm);
+void cmad_space_put(struct cmad_space *space);
+struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
+				      unsigned long addr);
+bool cmad_space_fill(struct cmad_space *space, unsigned long addr,
+		     unsigned long len, bool write);
+void cmad_space_touch(struct cmad_space *space, unsigned long addr);
+int cmad_space_init(void);
+void cmad_space_exit(void);
+
 /* copy.c */
-int cmad_copy_run(struct cmad_copy *copy, struct mm_struct *mm);
+int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant);
+
+/* short.c */
+bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args);
 
 /* stat.c */
 struct cmad_stat {
@@ -151,6 +298,9 @@ struct cmad_stat {
 	u64 bytes;
 	u64 faults;
 	u64 denials;
+	u64 fills;
+	u64 invalidations;
+	u64 evictions;
 };
 
 DECLARE_PER_CPU(struct cmad_stat, cmad_stats);

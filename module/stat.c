@@ -27,12 +27,18 @@ CMAD_STAT(copies);	/* copies that reached the engine */
 CMAD_STAT(bytes);	/* bytes they moved */
 CMAD_STAT(faults);	/* of them, those that stopped at unusable memory */
 CMAD_STAT(denials);	/* requests that the kernel's ptrace rules refused */
+CMAD_STAT(fills);	/* translations entered into the cache */
+CMAD_STAT(invalidations);	/* changes of an owner's memory that reached it */
+CMAD_STAT(evictions);	/* chunks given up for want of room */
 
 static struct attribute *cmad_stat_attrs[] = {
 	&dev_attr_copies.attr,
 	&dev_attr_bytes.attr,
 	&dev_attr_faults.attr,
 	&dev_attr_denials.attr,
+	&dev_attr_fills.attr,
+	&dev_attr_invalidations.attr,
+	&dev_attr_evictions.attr,
 	NULL
 };
 

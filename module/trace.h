@@ -68,6 +68,29 @@ TRACE_EVENT(cmad_copy_end,
 		  __entry->fault_addr)
 );
 
+/* A copy that was done the short way; it has no other events. */
+TRACE_EVENT_CONDITION(cmad_copy_short,
+	TP_PROTO(const struct cma_ioc_copy *args, const struct mm_struct *mm,
+		 unsigned long missed),
+	TP_ARGS(args, mm, missed),
+	TP_CONDITION(!missed),
+
+	TP_STRUCT__entry(
+		__field(const void *, mm)
+		__field(bool, write)
+		__field(u64, bytes)
+	),
+
+	TP_fast_assign(
+		__entry->mm = mm;
+		__entry->write = args->flags & CMA_COPY_WRITE;
+		__entry->bytes = args->local_cnt;
+	),
+
+	TP_printk("mm=%p %s bytes=%llu", __entry->mm,
+		  __entry->write ? "write" : "read", __entry->bytes)
+);
+
 #endif /* CMAD_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

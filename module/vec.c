@@ -46,17 +46,28 @@ static unsigned long vec_read_many(struct cmad_vec *vec,
 	return vec->nr - DIV_ROUND_UP(missed, sizeof(*uvec));
 }
 
-static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u64 max)
+/*
+ * Read @nr segments at @addr; with CMA_COPY_SINGLE they are the one segment's
+ * length and address themselves.
+ */
+static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u32 flags)
 {
+	u64 max = flags & CMA_COPY_MANY ? CMAD_MAX_IOV_MANY : UIO_MAXIOV;
 	/* What a caller's ssize_t holds; a 32-bit caller's is shorter. */
 	u64 max_len = in_compat_syscall() ? S32_MAX : S64_MAX;
 	unsigned long got, i;
 
 	vec->iov = vec->fast;
-	vec->nr = nr;
 	vec->seg = 0;
 	vec->off = 0;
+	if (flags & CMA_COPY_SINGLE) {
+		vec->nr = 1;
+		vec->fast[0].base = addr;
+		vec->fast[0].len = nr;
+		return nr > max_len ? -EINVAL : 0;
+	}
 
+	vec->nr = nr;
 	if (nr > max)
 		return -EINVAL;
 	if (nr <= CMAD_FAST_IOV) {
@@ -106,7 +117,6 @@ static int local_import(struct cmad_copy *copy, u64 max_bytes, u64 *total)
  */
 int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 {
-	u64 max = args->flags & CMA_COPY_MANY ? CMAD_MAX_IOV_MANY : UIO_MAXIOV;
 	u64 max_bytes = args->flags & CMA_COPY_LARGE ? CMAD_MAX_BYTES_LARGE :
 						       MAX_RW_COUNT;
 	unsigned long i;
@@ -119,14 +129,16 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 	copy->fault_side = CMA_FAULT_NONE;
 	copy->remote.iov = copy->remote.fast;
 
-	rc = vec_read(&copy->local, args->local_iov, args->local_cnt, max);
+	rc = vec_read(&copy->local, args->local_iov, args->local_cnt,
+		      args->flags);
 	if (rc)
 		return rc;
 	rc = local_import(copy, max_bytes, &total);
 	if (rc || !total)
 		return rc;
 
-	rc = vec_read(&copy->remote, args->remote_iov, args->remote_cnt, max);
+	rc = vec_read(&copy->remote, args->remote_iov, args->remote_cnt,
+		      args->flags);
 	if (rc)
 		return rc;
 	for (i = 0; i < copy->remote.nr && copy->left < total; i++)

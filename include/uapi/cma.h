@@ -36,18 +36,24 @@
  * @CMA_IOC_NR_COPY: &struct cma_ioc_copy
  * @CMA_IOC_NR_OPEN: &struct cma_ioc_open
  * @CMA_IOC_NR_CLOSE: &struct cma_ioc_close
+ * @CMA_IOC_NR_WINDOW_CREATE: &struct cma_ioc_window_create
+ * @CMA_IOC_NR_WINDOW_DESTROY: &struct cma_ioc_window_destroy
  */
 enum cma_ioc_nr {
 	CMA_IOC_NR_INFO = 0,
 	CMA_IOC_NR_COPY = 1,
 	CMA_IOC_NR_OPEN = 2,
 	CMA_IOC_NR_CLOSE = 3,
+	CMA_IOC_NR_WINDOW_CREATE = 4,
+	CMA_IOC_NR_WINDOW_DESTROY = 5,
 };
 
 #define CMA_IOC_INFO _IO(CMA_IOC_MAGIC, CMA_IOC_NR_INFO)
 #define CMA_IOC_COPY _IO(CMA_IOC_MAGIC, CMA_IOC_NR_COPY)
 #define CMA_IOC_OPEN _IO(CMA_IOC_MAGIC, CMA_IOC_NR_OPEN)
 #define CMA_IOC_CLOSE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_CLOSE)
+#define CMA_IOC_WINDOW_CREATE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_WINDOW_CREATE)
+#define CMA_IOC_WINDOW_DESTROY _IO(CMA_IOC_MAGIC, CMA_IOC_NR_WINDOW_DESTROY)
 
 /* cma_ioc_info.features */
 #define CMA_FEATURE_COPY_PID (1ULL << 0) /* %CMA_PEER_PID */
@@ -57,6 +63,8 @@ enum cma_ioc_nr {
 #define CMA_FEATURE_LARGE (1ULL << 4) /* %CMA_COPY_LARGE */
 #define CMA_FEATURE_REPORT (1ULL << 5) /* %CMA_COPY_REPORT */
 #define CMA_FEATURE_STRICT (1ULL << 6) /* %CMA_COPY_STRICT */
+#define CMA_FEATURE_SINGLE (1ULL << 7) /* %CMA_COPY_SINGLE */
+#define CMA_FEATURE_WINDOW (1ULL << 8) /* windows */
 
 /**
  * struct cma_ioc_info - what the running module offers
@@ -67,7 +75,7 @@ enum cma_ioc_nr {
  * @max_iov_many: out: segments a side with %CMA_COPY_MANY
  * @max_bytes: out: bytes that one copy moves by default (0x7ffff000)
  * @max_bytes_large: out: bytes that one copy moves with %CMA_COPY_LARGE
- * @max_handles: out: handles that one open file may hold
+ * @max_handles: out: handles, and windows, that one open file may hold
  * @verdict_ms: out: milliseconds for which a permission verdict may be
  *	reused by %CMA_IOC_COPY; 0: never
  * @version: out: the module's version, a NUL-terminated string padded with NUL
@@ -104,6 +112,11 @@ struct cma_iovec {
 #define CMA_PEER_PID 1 /* a process or thread, in the caller's pid namespace */
 #define CMA_PEER_PIDFD 2 /* a descriptor of pidfd_open(2) or clone(2) */
 #define CMA_PEER_HANDLE 3 /* a handle of this open file; not for an open */
+#define CMA_PEER_WINDOW 4 /* a window, by @window; only for an open */
+
+/* What a window or a handle allows; see cma_ioc_open.access */
+#define CMA_ACCESS_READ (1U << 0)
+#define CMA_ACCESS_WRITE (1U << 1)
 
 /* cma_ioc_copy.flags */
 #define CMA_COPY_WRITE (1U << 0) /* local to remote; else remote to local */
@@ -111,6 +124,7 @@ struct cma_iovec {
 #define CMA_COPY_LARGE (1U << 2) /* up to max_bytes_large bytes */
 #define CMA_COPY_REPORT (1U << 3) /* fill in @fault_side and @fault_addr */
 #define CMA_COPY_STRICT (1U << 4) /* let the kernel judge this very call */
+#define CMA_COPY_SINGLE (1U << 5) /* one segment a side, given in place */
 
 /* cma_ioc_copy.fault_side */
 #define CMA_FAULT_NONE 0
@@ -132,6 +146,10 @@ struct cma_iovec {
  * @fault_side: out, %CMA_COPY_REPORT: whose memory stopped it, CMA_FAULT_*
  * @reserved: must be 0
  *
+ * With %CMA_COPY_SINGLE there are no lists: @local_iov and @remote_iov are the
+ * addresses and @local_cnt and @remote_cnt the lengths in bytes of one segment
+ * a side. It means the same and spares two accesses to the caller's memory.
+ *
  * The bytes of one side's segments, strung together in order, are copied onto
  * the other side's; the shorter side ends the copy. The order of checks, the
  * errors and the counts are those of process_vm_readv(2) and
@@ -146,7 +164,10 @@ struct cma_iovec {
  *  - EPERM: the kernel's ptrace rules refuse (PTRACE_MODE_ATTACH_REALCREDS,
  *    see ptrace(2));
  *  - EBADF: @peer is not a pidfd; ENOENT: @peer is not a handle;
- *  - ENOMEM; EINTR: a fatal signal is pending.
+ *  - EIDRM: the handle's window was destroyed; EACCES: the handle does not
+ *    allow this direction;
+ *  - ENOMEM; ENFILE: the check could not open a file; EINTR: a fatal signal is
+ *    pending.
  *
  * Once a byte is moved the call succeeds and @copied tells how many were; a
  * hole in the peer's memory stops a copy at a page boundary. With
@@ -159,6 +180,9 @@ struct cma_iovec {
  * verdict on the same peer, with unchanged credentials on both sides, may be
  * reused for verdict_ms; a handle was judged when it was opened, as a
  * descriptor of /proc/PID/mem is. With %CMA_COPY_STRICT it is judged again.
+ *
+ * Through a handle of a window the remote addresses are offsets from the
+ * window's beginning, and its end is a hole in the peer's memory.
  */
 struct cma_ioc_copy {
 	__u32 size;
@@ -179,25 +203,34 @@ struct cma_ioc_copy {
  * struct cma_ioc_open - open a handle
  * @size: in: sizeof(struct cma_ioc_open)
  * @flags: in: must be 0
- * @peer_type: in: %CMA_PEER_PID or %CMA_PEER_PIDFD
- * @peer: in: the pid or the pidfd
+ * @peer_type: in: %CMA_PEER_PID, %CMA_PEER_PIDFD or %CMA_PEER_WINDOW
+ * @peer: in: the pid or the pidfd; with %CMA_PEER_WINDOW must be 0
+ * @window: in: the window's name; else must be 0
+ * @access: in: CMA_ACCESS_* that are wanted; 0: all that there are
+ *	out: CMA_ACCESS_* that the handle allows
  * @handle: out: the handle, above 0, valid in this open file only
- * @reserved: must be 0
  *
  * A handle is bound to the peer's address space as it is now: it ends with
  * the peer's exit or execve(2), never passes to another process that comes to
- * have the same pid, and does not keep the peer's memory alive.
+ * have the same pid, and does not keep the peer's memory alive. (Processes that
+ * share one address space, as after vfork(2), are one peer in this.) One that was
+ * opened by pid or pidfd reaches all of the address space, at its addresses.
+ * One that was opened by a window reaches the window, at offsets from its
+ * beginning, and ends with it, too.
  *
- * Errors: ESRCH, EPERM, EBADF as for a copy; EINVAL: @peer_type or a reserved
- * field; EOPNOTSUPP: %CMA_PEER_HANDLE; ENOSPC: max_handles are open; ENOMEM.
+ * Errors: ESRCH, EPERM, EBADF as for a copy; EINVAL: @peer_type, unknown
+ * @access, or a field that must be 0; EOPNOTSUPP: %CMA_PEER_HANDLE; ENOENT:
+ * no such window; EACCES: the window's mode does not allow the caller the
+ * access wanted, or any; ENOSPC: max_handles are open; ENOMEM.
  */
 struct cma_ioc_open {
 	__u32 size;
 	__u32 flags;
 	__u32 peer_type;
 	__s32 peer;
+	__u64 window;
+	__u32 access;
 	__s32 handle;
-	__u32 reserved;
 };
 
 /**
@@ -211,6 +244,60 @@ struct cma_ioc_open {
 struct cma_ioc_close {
 	__u32 size;
 	__s32 handle;
+};
+
+/**
+ * struct cma_ioc_window_create - let others reach a part of one's memory
+ * @size: in: sizeof(struct cma_ioc_window_create)
+ * @flags: in: must be 0
+ * @base: in: address of the window's first byte, in the caller's memory
+ * @length: in: bytes; above 0
+ * @access: in: CMA_ACCESS_* that others can get
+ * @mode: in: who can get it, bits of 0666 as in a file's mode: read and write
+ *	for processes with the owner's uid, with its gid, and all others
+ * @window: out: the window's name, a random number above 0 and below 2^63
+ *
+ * The range need not be mapped, now or ever: holes fault when they are copied
+ * from, and what is mapped there later can be reached. It may be the whole
+ * address space (@base 0, @length 2^63 - 1).
+ *
+ * Who knows the name and is allowed by @mode opens the window with
+ * %CMA_IOC_OPEN, whatever the rules of ptrace say of the two processes. The
+ * owner's ids are the caller's effective ones at creation; a process with
+ * CAP_DAC_OVERRIDE in the owner's user namespace counts as allowed by @mode.
+ *
+ * The window ends with %CMA_IOC_WINDOW_DESTROY, with the last descriptor of
+ * the open file it was created in, and with the creator's address space (exit
+ * and execve(2); a child of fork(2) is not part of it).
+ *
+ * Errors: EINVAL: @length 0, a range that wraps around, unknown bits in
+ * @access, @mode or @flags, @access 0; ENOSPC: max_handles windows exist in
+ * this open file; ENOMEM.
+ */
+struct cma_ioc_window_create {
+	__u32 size;
+	__u32 flags;
+	__u64 base;
+	__u64 length;
+	__u32 access;
+	__u32 mode;
+	__u64 window;
+};
+
+/**
+ * struct cma_ioc_window_destroy - end a window
+ * @size: in: sizeof(struct cma_ioc_window_destroy)
+ * @reserved: must be 0
+ * @window: in: its name
+ *
+ * Copies through handles of it fail with EIDRM from now on. One that is under
+ * way stops after at most 2 MB. Errors: ENOENT: this open file holds no such
+ * window.
+ */
+struct cma_ioc_window_destroy {
+	__u32 size;
+	__u32 reserved;
+	__u64 window;
 };
 
 #endif /* _UAPI_CMA_H */

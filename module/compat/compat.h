@@ -8,6 +8,8 @@
 #ifndef CMAD_COMPAT_H
 #define CMAD_COMPAT_H
 
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/namei.h>
 #include <linux/sched.h>
@@ -82,6 +84,23 @@ static inline long cmad_pin_remote(struct mm_struct *mm, unsigned long start,
 static inline bool cmad_trims_first(unsigned long nr)
 {
 	return CMAD_CHECKS_AS_READ && nr == 1;
+}
+
+/* User shadow stacks, which only the CPU may write. */
+#ifdef VM_SHADOW_STACK
+#define CMAD_VM_SHADOW_STACK VM_SHADOW_STACK
+#else
+#define CMAD_VM_SHADOW_STACK 0
+#endif
+
+/* memfd_secret() memory, which the kernel itself has no mapping of. */
+static inline bool cmad_is_secretmem(struct file *file)
+{
+#ifdef SECRETMEM_MAGIC
+	return file_inode(file)->i_sb->s_magic == SECRETMEM_MAGIC;
+#else
+	return false;
+#endif
 }
 
 #endif /* CMAD_COMPAT_H */

@@ -135,6 +135,45 @@ TEST_F(Observed, WhatIsNoCopyIsNotCounted)
   EXPECT_EQ(nothing, Counters{});
 }
 
+/// Pages pinned and not yet unpinned, by the kernel's own count; -1 where it does not
+/// count.
+int64_t pinned_pages()
+{
+  std::ofstream("/proc/sys/vm/stat_refresh") << 1; // or the CPUs' shares are missing
+  int64_t acquired = -1;
+  int64_t released = 0;
+  std::ifstream vmstat("/proc/vmstat");
+  for (std::string word; vmstat >> word;) {
+    if (word == "nr_foll_pin_acquired")
+      vmstat >> acquired;
+    else if (word == "nr_foll_pin_released")
+      vmstat >> released;
+  }
+  return acquired < 0 ? -1 : acquired - released;
+}
+
+TEST_F(Observed, NoPageStaysPinned)
+{
+  const int64_t before = pinned_pages();
+  if (before < 0)
+    GTEST_SKIP() << "this kernel does not count pinned pages";
+  const uintptr_t there = twin.remote().base();
+  const uintptr_t end = there + size;
+  const uintptr_t hole = twin.local().at(size) - 5; // five bytes before a local hole
+  for (const bool write : {false, true})
+    for (const Route route : {Route::Pid, Route::Handle}) {
+      EXPECT_EQ(copy(route, there, 1, write), gives(1));
+      EXPECT_EQ(copy(route, there + 9, 3 * page, write), gives(3 * page));
+      EXPECT_EQ(copy(route, end - 9, page, write), gives(9));
+      EXPECT_EQ(copy(route, end, page, write), fails(EFAULT));
+      const iovec here = segment(hole, page);
+      const iovec peers = segment(there, 2 * page);
+      EXPECT_EQ(run(twin.device(), route, twin.target(), {write, &here, 1, &peers, 1, 0}),
+                gives(5));
+    }
+  EXPECT_EQ(pinned_pages(), before);
+}
+
 /// The trace while it is on, and empty before.
 class Trace {
 public:

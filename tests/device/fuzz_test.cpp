@@ -125,7 +125,8 @@ private:
       open.flags = one_in(8) ? static_cast<uint32_t>(number()) : 0;
       open.peer_type = one_in(8) ? static_cast<uint32_t>(number()) : 1 + below(3);
       open.peer = peer(open.peer_type);
-      open.reserved = one_in(8) ? static_cast<uint32_t>(number()) : 0;
+      open.window = one_in(8) ? number() : 0;
+      open.access = static_cast<uint32_t>(below(5));
       memcpy(bytes, &open, sizeof(open));
       return sizeof(open);
     }

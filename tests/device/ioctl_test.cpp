@@ -15,10 +15,12 @@
 namespace cma_test {
 namespace {
 
-constexpr unsigned long commands[] = {CMA_IOC_INFO, CMA_IOC_COPY, CMA_IOC_OPEN,
-                                      CMA_IOC_CLOSE};
-constexpr size_t sizes[] = {sizeof(cma_ioc_info), sizeof(cma_ioc_copy),
-                            sizeof(cma_ioc_open), sizeof(cma_ioc_close)};
+constexpr unsigned long commands[] = {CMA_IOC_INFO,          CMA_IOC_COPY,
+                                      CMA_IOC_OPEN,          CMA_IOC_CLOSE,
+                                      CMA_IOC_WINDOW_CREATE, CMA_IOC_WINDOW_DESTROY};
+constexpr size_t sizes[] = {
+    sizeof(cma_ioc_info),  sizeof(cma_ioc_copy),          sizeof(cma_ioc_open),
+    sizeof(cma_ioc_close), sizeof(cma_ioc_window_create), sizeof(cma_ioc_window_destroy)};
 constexpr uint8_t canary = 0xc7;
 
 /// A request that succeeds, at the start of a page-sized buffer of zeros.
@@ -31,7 +33,8 @@ protected:
   const iovec local = segment(twin.local().at(8), length);
   const iovec remote = segment(twin.remote().at(8), length);
 
-  /// A valid structure for ioctl nr, as bytes. A handle is opened for each close.
+  /// A valid structure for ioctl nr, as bytes. A handle is opened for each close, a
+  /// window made for each destroy.
   std::vector<uint8_t> valid(unsigned nr)
   {
     std::vector<uint8_t> bytes(sizes[nr]);
@@ -46,6 +49,15 @@ protected:
       open.peer_type = CMA_PEER_PID;
       open.peer = twin.target().pid;
       memcpy(bytes.data(), &open, sizeof(open));
+    } else if (nr == CMA_IOC_NR_WINDOW_CREATE) {
+      const auto create = valid_window();
+      memcpy(bytes.data(), &create, sizeof(create));
+    } else if (nr == CMA_IOC_NR_WINDOW_DESTROY) {
+      auto create = valid_window();
+      EXPECT_EQ(twin.device().call(CMA_IOC_WINDOW_CREATE, &create), gives(0));
+      auto destroy = sized<cma_ioc_window_destroy>();
+      destroy.window = create.window;
+      memcpy(bytes.data(), &destroy, sizeof(destroy));
     } else {
       auto close = sized<cma_ioc_close>();
       close.handle =
@@ -53,6 +65,15 @@ protected:
       memcpy(bytes.data(), &close, sizeof(close));
     }
     return bytes;
+  }
+  cma_ioc_window_create valid_window() const
+  {
+    auto create = sized<cma_ioc_window_create>();
+    create.base = twin.local().base();
+    create.length = length;
+    create.access = CMA_ACCESS_READ;
+    create.mode = 0600;
+    return create;
   }
   cma_ioc_copy valid_copy() const
   {
@@ -194,14 +215,16 @@ TEST_P(Ioctl, StructureAtTheEdgeOfMemory)
 
 TEST_P(Ioctl, StructureThatCannotBeWritten)
 {
-  // The outcome could not be told: nothing is done then. Only close has nothing to tell.
+  // The outcome could not be told: nothing is done then. What closes or destroys has
+  // nothing to tell.
   const unsigned nr = GetParam();
   const uintptr_t memory = make_memory(Kind::Anonymous, page);
   const auto bytes = valid(nr);
   std::copy(bytes.begin(), bytes.end(), reinterpret_cast<uint8_t *>(memory));
   protect(memory, page, PROT_READ);
   twin.local().fill(1);
-  const Outcome expected = nr == CMA_IOC_NR_CLOSE ? gives(0) : fails(EFAULT);
+  const bool silent = nr == CMA_IOC_NR_CLOSE || nr == CMA_IOC_NR_WINDOW_DESTROY;
+  const Outcome expected = silent ? gives(0) : fails(EFAULT);
   EXPECT_EQ(twin.device().call(commands[nr], reinterpret_cast<void *>(memory)), expected);
   EXPECT_EQ(twin.local().bytes(), pattern(size, 1));
   unmap(memory, page);
@@ -223,18 +246,19 @@ TEST_P(Ioctl, CommandsThatOnlyLookAlike)
 
 std::string ioctl_name(const testing::TestParamInfo<unsigned> &info)
 {
-  const char *const names[] = {"Info", "Copy", "Open", "Close"};
+  const char *const names[] = {"Info",  "Copy",         "Open",
+                               "Close", "WindowCreate", "WindowDestroy"};
   return names[info.param];
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, Ioctl, testing::Range(0U, 4U), ioctl_name);
+INSTANTIATE_TEST_SUITE_P(Each, Ioctl, testing::Range(0U, 6U), ioctl_name);
 
 using Door = Ioctl;
 
 TEST_F(Door, UnknownCommands)
 {
   std::vector<uint8_t> zeros(page);
-  for (unsigned nr = 4; nr < 256; nr++)
+  for (unsigned nr = std::size(commands); nr < 256; nr++)
     ASSERT_EQ(twin.device().call(_IO(CMA_IOC_MAGIC, nr), zeros.data()), fails(ENOTTY));
   for (const unsigned long command : {0UL, 1UL, ~0UL, static_cast<unsigned long>(TCGETS),
                                       static_cast<unsigned long>(FS_IOC_GETFLAGS)})
@@ -252,7 +276,7 @@ TEST_F(Door, ReadWriteMapAndSeekAreNotThere)
 
 TEST_F(Door, CopyRefusesEachUnknownFlag)
 {
-  for (unsigned bit = 5; bit < 32; bit++) {
+  for (unsigned bit = 6; bit < 32; bit++) {
     SCOPED_TRACE(bit);
     auto copy = valid_copy();
     copy.flags |= 1U << bit;
@@ -304,10 +328,14 @@ TEST_F(Door, OpenRefusesWhatItDoesNotKnow)
     open.flags = 1U << bit;
     expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
     open = good;
-    open.reserved = 1U << bit;
+    open.window = 1ULL << bit;
     expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
+    open = good;
+    open.access = 1U << bit;
+    if (bit > 1)
+      expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
   }
-  for (const uint32_t type : {0U, 4U, ~0U}) {
+  for (const uint32_t type : {0U, 5U, ~0U}) {
     auto open = good;
     open.peer_type = type;
     expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
@@ -323,10 +351,10 @@ TEST_F(Door, Info)
   const cma_ioc_info info = twin.device().info();
   EXPECT_EQ(info.size, sizeof(info));
   EXPECT_EQ(info.abi_version, CMA_ABI_VERSION);
-  EXPECT_EQ(info.features, CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
-                               CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
-                               CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
-                               CMA_FEATURE_STRICT);
+  EXPECT_EQ(info.features,
+            CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD | CMA_FEATURE_COPY_HANDLE |
+                CMA_FEATURE_MANY | CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
+                CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW);
   EXPECT_EQ(info.max_iov, 1024);
   EXPECT_GT(info.max_iov_many, info.max_iov);
   EXPECT_EQ(info.max_bytes, 0x7ffff000);

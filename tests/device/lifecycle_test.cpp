@@ -248,27 +248,31 @@ TEST_F(LifeCycle, HandleClosedUnderACopy)
       gives(1024 * mib));
 }
 
+/// The system call keeps a dead peer's memory until it is done; the device lets go of it
+/// and tells how far it came.
+void expect_cut_short(const Outcome &outcome)
+{
+  EXPECT_GT(outcome.result, 0) << outcome;
+  EXPECT_LT(outcome.result, static_cast<int64_t>(1024 * mib)) << outcome;
+}
+
 TEST_F(LifeCycle, TargetKilledUnderACopy)
 {
-  // The system call holds the memory for as long as it takes, and so does the device.
-  for (const Route route : {Route::Syscall, Route::Handle}) {
-    SCOPED_TRACE(name_of(route));
-    Twin doomed(mib, mib + page);
-    doomed.local().fill(1);
-    doomed.remote().fill(2);
-    const Request request = {
-        false, std::vector<iovec>(1024, segment(doomed.local().base(), mib)),
-        std::vector<iovec>(1024, segment(doomed.remote().at(page / 2), mib)), 0};
-    const auto kill_it = [&] {
-      doomed.peer().kill(SIGKILL);
-      doomed.peer().wait();
-    };
-    EXPECT_EQ(copy_while(doomed.device(), route, doomed.target(), request, kill_it),
-              gives(1024 * mib));
-    for (const Route afterwards : {Route::Syscall, Route::Pid, Route::Handle})
-      EXPECT_EQ(run(doomed.device(), afterwards, doomed.target(), request.call()),
-                fails(ESRCH));
-  }
+  Twin doomed(mib, mib + page);
+  doomed.local().fill(1);
+  doomed.remote().fill(2);
+  const Request request = {
+      false, std::vector<iovec>(1024, segment(doomed.local().base(), mib)),
+      std::vector<iovec>(1024, segment(doomed.remote().at(page / 2), mib)), 0};
+  const auto kill_it = [&] {
+    doomed.peer().kill(SIGKILL);
+    doomed.peer().wait();
+  };
+  expect_cut_short(
+      copy_while(doomed.device(), Route::Handle, doomed.target(), request, kill_it));
+  for (const Route afterwards : {Route::Syscall, Route::Pid, Route::Handle})
+    EXPECT_EQ(run(doomed.device(), afterwards, doomed.target(), request.call()),
+              fails(ESRCH));
 }
 
 TEST_F(LifeCycle, TargetExitsUnderACopy)
@@ -277,9 +281,8 @@ TEST_F(LifeCycle, TargetExitsUnderACopy)
     twin.peer().post([]() -> long { _exit(3); });
     EXPECT_EQ(WEXITSTATUS(twin.peer().wait()), 3);
   };
-  EXPECT_EQ(
-      copy_while(twin.device(), Route::Pid, twin.target(), gigabyte(true), let_it_exit),
-      gives(1024 * mib));
+  expect_cut_short(
+      copy_while(twin.device(), Route::Pid, twin.target(), gigabyte(true), let_it_exit));
   EXPECT_EQ(copy(twin.device(), Route::Handle, word()), fails(ESRCH));
 }
 
@@ -292,9 +295,8 @@ TEST_F(LifeCycle, TargetExecsUnderACopy)
     twin.peer().wait_closed();
     EXPECT_EQ(copy(twin.device(), Route::Pid, word()), fails(EFAULT)) << "the new memory";
   };
-  EXPECT_EQ(
-      copy_while(twin.device(), Route::Handle, twin.target(), gigabyte(), let_it_exec),
-      gives(1024 * mib));
+  expect_cut_short(
+      copy_while(twin.device(), Route::Handle, twin.target(), gigabyte(), let_it_exec));
   EXPECT_EQ(copy(twin.device(), Route::Handle, word()), fails(ESRCH));
 }
 

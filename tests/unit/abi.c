@@ -51,27 +51,47 @@ FIELD(cma_ioc_copy, fault_addr, 56, 8);
 FIELD(cma_ioc_copy, fault_side, 64, 4);
 FIELD(cma_ioc_copy, reserved, 68, 4);
 
-SIZE(cma_ioc_open, 24);
+SIZE(cma_ioc_open, 32);
 FIELD(cma_ioc_open, size, 0, 4);
 FIELD(cma_ioc_open, flags, 4, 4);
 FIELD(cma_ioc_open, peer_type, 8, 4);
 FIELD(cma_ioc_open, peer, 12, 4);
-FIELD(cma_ioc_open, handle, 16, 4);
-FIELD(cma_ioc_open, reserved, 20, 4);
+FIELD(cma_ioc_open, window, 16, 8);
+FIELD(cma_ioc_open, access, 24, 4);
+FIELD(cma_ioc_open, handle, 28, 4);
 
 SIZE(cma_ioc_close, 8);
 FIELD(cma_ioc_close, size, 0, 4);
 FIELD(cma_ioc_close, handle, 4, 4);
 
+SIZE(cma_ioc_window_create, 40);
+FIELD(cma_ioc_window_create, size, 0, 4);
+FIELD(cma_ioc_window_create, flags, 4, 4);
+FIELD(cma_ioc_window_create, base, 8, 8);
+FIELD(cma_ioc_window_create, length, 16, 8);
+FIELD(cma_ioc_window_create, access, 24, 4);
+FIELD(cma_ioc_window_create, mode, 28, 4);
+FIELD(cma_ioc_window_create, window, 32, 8);
+
+SIZE(cma_ioc_window_destroy, 16);
+FIELD(cma_ioc_window_destroy, size, 0, 4);
+FIELD(cma_ioc_window_destroy, reserved, 4, 4);
+FIELD(cma_ioc_window_destroy, window, 8, 8);
+
 VALUE(CMA_PEER_PID, 1);
 VALUE(CMA_PEER_PIDFD, 2);
 VALUE(CMA_PEER_HANDLE, 3);
+VALUE(CMA_PEER_WINDOW, 4);
+
+VALUE(CMA_ACCESS_READ, 0x1);
+VALUE(CMA_ACCESS_WRITE, 0x2);
 
 VALUE(CMA_COPY_WRITE, 0x1);
 VALUE(CMA_COPY_MANY, 0x2);
 VALUE(CMA_COPY_LARGE, 0x4);
 VALUE(CMA_COPY_REPORT, 0x8);
 VALUE(CMA_COPY_STRICT, 0x10);
+VALUE(CMA_COPY_SINGLE, 0x20);
 
 VALUE(CMA_FAULT_NONE, 0);
 VALUE(CMA_FAULT_LOCAL, 1);
@@ -84,3 +104,5 @@ VALUE(CMA_FEATURE_MANY, 0x8);
 VALUE(CMA_FEATURE_LARGE, 0x10);
 VALUE(CMA_FEATURE_REPORT, 0x20);
 VALUE(CMA_FEATURE_STRICT, 0x40);
+VALUE(CMA_FEATURE_SINGLE, 0x80);
+VALUE(CMA_FEATURE_WINDOW, 0x100);
