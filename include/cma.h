@@ -103,6 +103,7 @@ CMA_API const char *cma_version(void);
 #define CMA_CAN_LARGE (1ULL << 4)  /**< CMA_LARGE */
 #define CMA_CAN_REPORT (1ULL << 5) /**< cma_request.fault_side, fault_addr */
 #define CMA_CAN_STRICT (1ULL << 6) /**< CMA_STRICT */
+#define CMA_CAN_WINDOW (1ULL << 8) /**< windows */
 
 /** What a context can do, and its limits; filled in by cma_query(). */
 struct cma_limits {
@@ -192,6 +193,60 @@ CMA_API int cma_handle_open(struct cma_context *context, struct cma_peer peer);
  */
 CMA_API int cma_handle_close(struct cma_context *context, int handle);
 
+/** What a window lets others do with its memory. */
+#define CMA_ACCESS_READ (1U << 0)
+#define CMA_ACCESS_WRITE (1U << 1)
+
+/**
+ * Let others reach a part of this process's memory by a name: a window. It
+ * works where the rules of ptrace refuse (Yama, containers, other users),
+ * because its owner said yes. Needs the device.
+ *
+ * @param context from cma_open()
+ * @param base the window's first byte
+ * @param length bytes, above 0; the range may have holes, and may be the whole
+ *  address space (NULL, INTPTR_MAX)
+ * @param access CMA_ACCESS_* that others can get
+ * @param mode who can get it, as in a file's mode (read and write bits of
+ *  owner, group and others, such as 0600); the ids are the effective ones now
+ * @param[out] name a random number above 0 and below 2^63, to be handed to
+ *  whom it concerns
+ * @return 0, or -EINVAL (length, access, mode), -ENOSPC (cma_limits.max_handles
+ *  windows exist), -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
+ *
+ * The window ends with cma_window_destroy(), with the context, and with this
+ * process's memory (exit, execve(2)). A child of fork(2) is not part of it,
+ * but the context is not closed before its child's copy is (cma_close()).
+ */
+CMA_API int cma_window_create(struct cma_context *context, const void *base,
+			      size_t length, unsigned int access,
+			      unsigned int mode, uint64_t *name);
+
+/**
+ * End a window. Copies through handles of it fail with -EIDRM from now on; one
+ * that is under way stops after at most 2 MB.
+ *
+ * @param context that it was created in
+ * @param name from cma_window_create()
+ * @return 0, or -ENOENT (no such window of this context), -EOPNOTSUPP, -ESTALE
+ */
+CMA_API int cma_window_destroy(struct cma_context *context, uint64_t name);
+
+/**
+ * Open a handle of another process's window. Remote addresses of copies
+ * through it are offsets from the window's beginning, and its end is a hole in
+ * the peer's memory.
+ *
+ * @param context from cma_open()
+ * @param name from the owner's cma_window_create()
+ * @param access CMA_ACCESS_* that is wanted; 0: all there is
+ * @return the handle, above 0, for cma_handle() and cma_handle_close(); or
+ *  -ENOENT (no such window), -EACCES (its mode does not allow that), -EINVAL,
+ *  -ENOSPC, -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
+ */
+CMA_API int cma_window_open(struct cma_context *context, uint64_t name,
+			    unsigned int access);
+
 /** Copy local to remote; without it, remote to local. Only for cma_copy(). */
 #define CMA_WRITE (1U << 0)
 /** Allow cma_limits.max_iov_many segments a side instead of 1024. */
@@ -250,6 +305,8 @@ struct cma_request {
  *  -EPERM: the kernel's ptrace rules refuse (ptrace(2), "Ptrace access mode
  *   checking"); cma_explain() says which and what would allow it;
  *  -EBADF: not a pidfd; -ENOENT: not a handle;
+ *  -EIDRM: the handle's window ended; -EACCES: the window allows reading, or
+ *   writing, only;
  *  -EOPNOTSUPP: this backend cannot reach such a peer (cma_limits.features);
  *  -EINTR: a fatal signal is pending; -ENOMEM;
  *  -ESTALE: the context is another process's (see "Fork" above).

@@ -37,6 +37,8 @@ inline ssize_t copy_range(const cma_context *context, cma_peer peer, void *local
 {
   if (!context->guard.ours())
     return -ESTALE;
+  if (uses_device(context) && context->device.takes_ranges())
+    return context->device.copy_range(peer, local, remote, length, flags);
   const iovec to = {local, length};
   const iovec from = {reinterpret_cast<void *>(remote), length};
   return copy_vectors(context, peer, &to, 1, &from, 1, flags);
@@ -134,6 +136,31 @@ int cma_handle_close(struct cma_context *context, int handle)
     return -ESTALE;
   return uses_device(context) ? context->device.handle_close(handle)
                               : context->syscalls.handle_close(handle);
+}
+
+int cma_window_create(struct cma_context *context, const void *base, size_t length,
+                      unsigned int access, unsigned int mode, uint64_t *name)
+{
+  *name = 0;
+  if (!context->guard.ours())
+    return -ESTALE;
+  return uses_device(context)
+             ? context->device.window_create(base, length, access, mode, *name)
+             : -EOPNOTSUPP;
+}
+
+int cma_window_destroy(struct cma_context *context, uint64_t name)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  return uses_device(context) ? context->device.window_destroy(name) : -EOPNOTSUPP;
+}
+
+int cma_window_open(struct cma_context *context, uint64_t name, unsigned int access)
+{
+  if (!context->guard.ours())
+    return -ESTALE;
+  return uses_device(context) ? context->device.window_open(name, access) : -EOPNOTSUPP;
 }
 
 ssize_t cma_copy(const struct cma_context *context, struct cma_request *request)

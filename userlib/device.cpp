@@ -12,12 +12,13 @@ static_assert(CMA_CAN_PID == CMA_FEATURE_COPY_PID &&
               CMA_CAN_HANDLE == CMA_FEATURE_COPY_HANDLE &&
               CMA_CAN_MANY == CMA_FEATURE_MANY && CMA_CAN_LARGE == CMA_FEATURE_LARGE &&
               CMA_CAN_REPORT == CMA_FEATURE_REPORT &&
-              CMA_CAN_STRICT == CMA_FEATURE_STRICT);
+              CMA_CAN_STRICT == CMA_FEATURE_STRICT &&
+              CMA_CAN_WINDOW == CMA_FEATURE_WINDOW);
 
 // What cma.h can name; a later module may know more.
 constexpr std::uint64_t known_features = CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE |
                                          CMA_CAN_MANY | CMA_CAN_LARGE | CMA_CAN_REPORT |
-                                         CMA_CAN_STRICT;
+                                         CMA_CAN_STRICT | CMA_CAN_WINDOW;
 
 const char *device_path()
 {
@@ -45,6 +46,39 @@ int Device::handle_open(cma_peer peer) const
   open.size = sizeof(open);
   open.peer_type = peer.type;
   open.peer = peer.id;
+  const int error = sys::ioctl(fd_, CMA_IOC_OPEN, &open);
+  return error < 0 ? error : open.handle;
+}
+
+int Device::window_create(const void *base, std::size_t length, unsigned int access,
+                          unsigned int mode, std::uint64_t &name) const
+{
+  cma_ioc_window_create create = {};
+  create.size = sizeof(create);
+  create.base = to_u64(base);
+  create.length = length;
+  create.access = access;
+  create.mode = mode;
+  const int error = sys::ioctl(fd_, CMA_IOC_WINDOW_CREATE, &create);
+  name = create.window;
+  return error;
+}
+
+int Device::window_destroy(std::uint64_t name) const
+{
+  cma_ioc_window_destroy destroy = {};
+  destroy.size = sizeof(destroy);
+  destroy.window = name;
+  return sys::ioctl(fd_, CMA_IOC_WINDOW_DESTROY, &destroy);
+}
+
+int Device::window_open(std::uint64_t name, unsigned int access) const
+{
+  cma_ioc_open open = {};
+  open.size = sizeof(open);
+  open.peer_type = CMA_PEER_WINDOW;
+  open.window = name;
+  open.access = access;
   const int error = sys::ioctl(fd_, CMA_IOC_OPEN, &open);
   return error < 0 ? error : open.handle;
 }

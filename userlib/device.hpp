@@ -48,6 +48,28 @@ public:
       return widen(request, fault);
   }
 
+  // One segment a side, put into the request itself; see CMA_COPY_SINGLE.
+  bool takes_ranges() const { return (info_.features & CMA_FEATURE_SINGLE) != 0; }
+  ssize_t copy_range(cma_peer peer, void *local, std::uintptr_t remote,
+                     std::size_t length, unsigned int flags) const
+  {
+    cma_ioc_copy copy = {};
+    copy.size = sizeof(copy);
+    copy.flags = flags | CMA_COPY_SINGLE;
+    copy.peer_type = peer.type;
+    copy.peer = peer.id;
+    copy.local_iov = to_u64(local);
+    copy.remote_iov = remote;
+    copy.local_cnt = length;
+    copy.remote_cnt = length;
+    const int error = sys::ioctl(fd_, CMA_IOC_COPY, &copy);
+    return error < 0 ? error : static_cast<ssize_t>(copy.copied);
+  }
+
+  int window_create(const void *base, std::size_t length, unsigned int access,
+                    unsigned int mode, std::uint64_t &name) const;
+  int window_destroy(std::uint64_t name) const;
+  int window_open(std::uint64_t name, unsigned int access) const;
   int handle_open(cma_peer peer) const;
   int handle_close(int handle) const;
   void query(cma_limits &limits) const;

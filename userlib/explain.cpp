@@ -118,12 +118,22 @@ void explain_copy(Text &text, const cma_context *context, cma_peer peer, int err
   case EBADF:
     return text.add("Descriptor %d is not a pidfd (pidfd_open(2)).", peer.id);
   case ENOENT:
+    if (peer.type != CMA_PEER_HANDLE)
+      return text.add("There is no window of this name: it ended, or never was.");
     return text.add("%d is not an open handle of this context.", peer.id);
+  case EIDRM:
+    return text.add("The window of handle %d was ended by its owner, or with it.",
+                    peer.id);
+  case EACCES:
+    return text.add("The window does not allow this: its mode, or its access bits, "
+                    "leave out this user or this direction. Its owner can create one "
+                    "that allows it.");
   case EOPNOTSUPP:
     if (peer.type == CMA_PEER_HANDLE)
       return text.add("A handle is opened for a pid or a pidfd, not for a handle.");
-    return text.add("Without the device, pidfds and handles need a /proc that belongs to "
-                    "this pid namespace. Mount one, or use pids.");
+    return text.add(
+        "Without the device there are no windows, and pidfds and handles need "
+        "a /proc of this pid namespace.");
   case EINVAL:
     return text.add("The call has unknown flags, an unknown type of peer, too many "
                     "segments (see CMA_MANY) or a length above SSIZE_MAX.");
