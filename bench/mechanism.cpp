@@ -47,30 +47,44 @@ public:
                                                    : -1;
   }
 
-  /// @return a handle, or -1 with errno
+  /// @return a handle
   [[nodiscard]] int open_handle(pid_t pid) const
   {
     cma_ioc_open request{};
     request.size = sizeof request;
     request.peer_type = CMA_PEER_PID;
     request.peer = pid;
-    return ioctl(fd_, CMA_IOC_OPEN, &request) == 0 ? request.handle : -1;
+    if (ioctl(fd_, CMA_IOC_OPEN, &request) != 0)
+      throw std::system_error(errno, std::generic_category(), "CMA_IOC_OPEN");
+    return request.handle;
   }
 
 private:
   int fd_;
 };
 
+/// Everything but the peer.
 cma_ioc_copy request_for(const Transfer &transfer, Contact contact)
 {
+  const auto number = [](const void *address) {
+    return reinterpret_cast<std::uintptr_t>(address);
+  };
   cma_ioc_copy request{};
   request.size = sizeof request;
   request.flags = (transfer.write ? CMA_COPY_WRITE : 0U) |
                   (contact == Contact::kStrict ? CMA_COPY_STRICT : 0U);
-  request.local_iov = reinterpret_cast<std::uintptr_t>(transfer.local.data());
-  request.local_cnt = transfer.local.size();
-  request.remote_iov = reinterpret_cast<std::uintptr_t>(transfer.remote.data());
-  request.remote_cnt = transfer.remote.size();
+  if (transfer.local.size() == 1 && !transfer.as_list) {
+    request.flags |= CMA_COPY_SINGLE;
+    request.local_iov = number(transfer.local[0].iov_base);
+    request.local_cnt = transfer.local[0].iov_len;
+    request.remote_iov = number(transfer.remote[0].iov_base);
+    request.remote_cnt = transfer.remote[0].iov_len;
+  } else {
+    request.local_iov = number(transfer.local.data());
+    request.local_cnt = transfer.local.size();
+    request.remote_iov = number(transfer.remote.data());
+    request.remote_cnt = transfer.remote.size();
+  }
   return request;
 }
 

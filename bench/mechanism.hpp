@@ -23,6 +23,7 @@ struct Transfer {
   pid_t pid;
   std::vector<iovec> local;
   std::vector<iovec> remote;
+  bool as_list = false; ///< hand even a single segment over in a list
 };
 
 /// Moves the bytes once.

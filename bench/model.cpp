@@ -41,9 +41,11 @@ struct Case {
   std::size_t bytes = 0;
   Pages pages = Pages::kScattered;
   Contact contact = Contact::kKnown;
-  bool vectored = false; ///< kSegments of kSegmentBytes, each on a page of its own
-  bool new_peer = false; ///< a process that nobody has looked at yet, for each call
-  bool crowd = false;    ///< as many peers in turn as a large machine runs ranks
+  bool vectored = false;   ///< kSegments of kSegmentBytes, each on a page of its own
+  bool new_peer = false;   ///< a process that nobody has looked at yet, for each call
+  bool as_list = false;    ///< the one segment handed over in a list
+  bool new_memory = false; ///< of a known peer, for each call
+  bool crowd = false;      ///< as many peers in turn as a large machine runs ranks
 };
 
 std::string words(std::size_t bytes)
@@ -73,6 +75,11 @@ std::vector<Case> all_cases()
                      .bytes = kSegments * kSegmentBytes,
                      .vectored = true});
   }
+  cases.push_back({.name = "read 64 B 4k, as a list", .bytes = 64, .as_list = true});
+  for (const std::size_t bytes : {64UL, 64UL << 10, 1UL << 20})
+    cases.push_back({.name = "read " + words(bytes) + " 4k, new memory",
+                     .bytes = bytes,
+                     .new_memory = true});
   cases.push_back({.name = "read 64 B 4k, 64 peers in turn", .bytes = 64, .crowd = true});
   cases.push_back(
       {.name = "read 64 B 4k, strict", .bytes = 64, .contact = Contact::kStrict});
@@ -116,7 +123,8 @@ public:
     return {.write = which.write,
             .pid = remote.pid,
             .local = segments(which, own(which.pages).address()),
-            .remote = segments(which, remote.address)};
+            .remote = segments(which, remote.address),
+            .as_list = which.as_list};
   }
 
   [[nodiscard]] Place known_peer(Pages pages) const { return peer_.place(pages); }
@@ -178,6 +186,22 @@ std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mech
   return count_known(meter, which, mechanism, transfers);
 }
 
+/// The peer is known, even its memory elsewhere; what is copied was never.
+std::uint64_t count_new_memory(Meter &meter, const Case &which,
+                               const Mechanism &mechanism, const Scene &scene)
+{
+  const Case elsewhere{.name = {}, .bytes = kPage, .pages = Pages::kHuge};
+  return least_of(samples_of(which), [&] {
+    const Peer peer;
+    const std::vector transfers{scene.between(elsewhere, peer.place(elsewhere.pages)),
+                                scene.between(which, peer.place(which.pages))};
+    const auto calls = mechanism.prepare(transfers, which.contact);
+    for (int i = 0; i < kWarmUps; ++i)
+      meter.sample(calls.front(), transfers.front());
+    return meter.sample(calls.back(), transfers.back());
+  });
+}
+
 std::uint64_t count_first(Meter &meter, const Case &which, const Mechanism &mechanism,
                           const Scene &scene)
 {
@@ -195,11 +219,19 @@ std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
 {
   if (which.contact == Contact::kFirst)
     return count_first(meter, which, mechanism, scene);
+  if (which.new_memory)
+    return count_new_memory(meter, which, mechanism, scene);
   if (which.crowd)
     return count_crowd(meter, which, mechanism, scene);
   const auto remote = mechanism.name == "memcpy" ? scene.stand_in(which.pages)
                                                  : scene.known_peer(which.pages);
   return count_known(meter, which, mechanism, {scene.between(which, remote)});
+}
+
+/// Whether the case says anything without a peer.
+bool within_one_process(const Case &which)
+{
+  return which.contact == Contact::kKnown && !which.new_memory && !which.crowd;
 }
 
 bool wanted(const std::vector<std::string> &patterns, const std::string &name)
@@ -219,7 +251,7 @@ nlohmann::ordered_json count_all(const std::vector<std::string> &patterns)
       continue;
     std::cout << which.name << std::endl;
     for (const auto &mechanism : mechanisms()) {
-      if (mechanism.name == "memcpy" && (which.contact != Contact::kKnown || which.crowd))
+      if (mechanism.name == "memcpy" && !within_one_process(which))
         continue;
       rows.push_back({{"case", which.name},
                       {"mechanism", mechanism.name},

@@ -157,6 +157,60 @@ private:
 };
 
 /**
+ * A window (cma_window_create()), ended by its destructor. Move-only; threads,
+ * fork() and its Context as for a Handle.
+ */
+class Window
+{
+public:
+	Window() noexcept = default;
+
+	Window(Window &&other) noexcept
+		: context_(std::exchange(other.context_, nullptr))
+		, name_(std::exchange(other.name_, 0))
+	{
+	}
+
+	Window &operator=(Window &&other) noexcept
+	{
+		Window moved(std::move(other));
+		std::swap(context_, moved.context_);
+		std::swap(name_, moved.name_);
+		return *this;
+	}
+
+	~Window()
+	{
+		if (context_ != nullptr)
+			::cma_window_destroy(context_, name_);
+	}
+
+	/** Whether there is a window. */
+	explicit operator bool() const noexcept
+	{
+		return context_ != nullptr;
+	}
+
+	/** What others open the window by; 0 if there is none. */
+	std::uint64_t name() const noexcept
+	{
+		return name_;
+	}
+
+private:
+	friend class Context;
+
+	Window(::cma_context *context, std::uint64_t name) noexcept
+		: context_(context)
+		, name_(name)
+	{
+	}
+
+	::cma_context *context_ = nullptr;
+	std::uint64_t name_ = 0;
+};
+
+/**
  * A context (cma_open()), closed by its destructor. Move-only.
  *
  * Threads may use one context at the same time, but not while it is moved or
@@ -246,6 +300,32 @@ public:
 		const int id = ::cma_handle_open(context_, peer);
 		result(id, error);
 		return id < 0 ? Handle() : Handle(context_, id);
+	}
+
+	/**
+	 * Let others reach memory of this process: cma_window_create().
+	 *
+	 * @param memory what they reach
+	 * @param access CMA_ACCESS_* that they can get
+	 * @param mode who can get it, as in a file's mode
+	 */
+	Window expose(ConstView memory, unsigned int access,
+		      unsigned int mode = 0600) const
+	{
+		std::uint64_t name = 0;
+		require("cma_window_create",
+			::cma_window_create(context_, memory.data(),
+					    memory.size(), access, mode, &name),
+			{});
+		return Window(context_, name);
+	}
+
+	/** Open a handle of another process's window: cma_window_open(). */
+	Handle open_window(std::uint64_t name, unsigned int access = 0) const
+	{
+		const int id = ::cma_window_open(context_, name, access);
+		require("cma_window_open", id, {});
+		return Handle(context_, id);
 	}
 
 	/**

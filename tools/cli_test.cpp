@@ -3,6 +3,7 @@
  * The program cma as its users meet it: run with arguments, on the memory of this
  * test, and judged by its output, its exit status and what it moved.
  */
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -299,12 +300,14 @@ TEST_F(Cli, ProgressIsForTerminals)
   usleep(150000); /* a bar is drawn at most every tenth of a second */
   running.feed(std::string(length, 'x'));
   EXPECT_EQ(running.finish(), 0);
-  char shown[4096] = {};
-  EXPECT_GT(read(terminal, shown, sizeof(shown) - 1), 0);
+  close(program); /* the last one: reading ends with EIO once all is read */
+  std::string shown;
+  std::array<char, 4096> part;
+  for (ssize_t got; (got = read(terminal, part.data(), part.size())) > 0;)
+    shown.append(part.data(), static_cast<size_t>(got));
   EXPECT_THAT(shown, HasSubstr("% of 8.0 MiB"));
   EXPECT_THAT(shown, EndsWith("\r\033[K")) << "the bar stays on the screen";
   close(terminal);
-  close(program);
   munmap(large, length);
 }
 

@@ -274,6 +274,16 @@ TEST_F(Arena, BadArguments)
          .local = {mine(0, 8)},
          .remote = {some},
          .remote_count = std::numeric_limits<unsigned long>::max()});
+  for (unsigned long count : {1UL << 32, (1UL << 32) + 1, (1UL << 32) + 2000}) {
+    agree({.name = "local count " + std::to_string(count),
+           .local = {mine(0, 8)},
+           .remote = {some},
+           .local_count = count});
+    agree({.name = "remote count " + std::to_string(count),
+           .local = {mine(0, 8)},
+           .remote = {some},
+           .remote_count = count});
+  }
 }
 
 TEST_F(Arena, Peers)

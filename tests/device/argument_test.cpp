@@ -93,6 +93,21 @@ TEST_F(Argument, LengthsThatOverflow)
     }
 }
 
+TEST_F(Argument, OneBadLengthAmongMany)
+{
+  for (const size_t count : {8UL, 9UL, 100UL, 1024UL})
+    for (const size_t bad : {size_t{0}, size_t{7}, count - 1})
+      for (const bool write : {false, true}) {
+        SCOPED_TRACE(testing::Message() << "segment " << bad << " of " << count);
+        auto local = cut(twin.local().base(), 2 * page, count);
+        auto remote = cut(twin.remote().base(), 2 * page, count);
+        local[bad].iov_len = ssize_max + 1;
+        EXPECT_EQ(twin.same({write, local, there(), 0}), fails(EINVAL));
+        remote[bad].iov_len = ssize_max + 1;
+        EXPECT_EQ(twin.same({write, here(), remote, 0}), fails(EINVAL));
+      }
+}
+
 TEST_F(Argument, CountsThatOverflow)
 {
   const auto local = here();

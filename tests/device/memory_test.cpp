@@ -6,6 +6,7 @@
  */
 #include "support/twin.hpp"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -257,6 +258,33 @@ TEST_F(Memory, BeyondTheEndOfAFile)
         write, {segment(twin.local().base(), 8)}, {segment(address + 2 * page, 8)}, 0};
     EXPECT_EQ(twin.same(beyond), fails(EFAULT));
   }
+}
+
+TEST_F(Memory, SecretMemoryInUse)
+{
+  // Its pages are there, but not in the kernel's own map: again and again, so that
+  // whatever is remembered of a first attempt does not open it either.
+  static constexpr uint8_t content = 0x5a;
+  const auto secret = static_cast<uintptr_t>(twin.peer().call([]() -> long {
+    const uintptr_t made = make_memory(Kind::Secret, size);
+    if (made != 0)
+      std::fill_n(reinterpret_cast<uint8_t *>(made), size, content);
+    return static_cast<long>(made);
+  }));
+  if (secret == 0)
+    GTEST_SKIP() << "this system has no such memory";
+  twin.local().fill(1);
+  for (int i = 0; i < 3; i++)
+    for (const bool write : {false, true})
+      for (const Route route :
+           {Route::Syscall, Route::Pid, Route::PidStrict, Route::Handle})
+        for (const size_t length : {size_t{8}, size})
+          EXPECT_EQ(by(route, write, twin.local().base(), secret, length), fails(EFAULT));
+  EXPECT_EQ(twin.local().bytes(), pattern(size, 1));
+  EXPECT_TRUE(twin.peer().call([=]() -> long {
+    const auto *bytes = reinterpret_cast<const uint8_t *>(secret);
+    return std::all_of(bytes, bytes + size, [](uint8_t byte) { return byte == content; });
+  }));
 }
 
 TEST_F(Memory, WritesAreSeenAndReadsAreFresh)

@@ -20,13 +20,16 @@ public:
   MOCK_METHOD(int, copy, (cma_ioc_copy &));
   MOCK_METHOD(int, open, (cma_ioc_open &));
   MOCK_METHOD(int, close, (cma_ioc_close &));
+  MOCK_METHOD(int, window_create, (cma_ioc_window_create &));
+  MOCK_METHOD(int, window_destroy, (cma_ioc_window_destroy &));
 
   static constexpr cma_ioc_info plain_info = {
       .size = sizeof(cma_ioc_info),
       .abi_version = CMA_ABI_VERSION,
       .features = CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
                   CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY | CMA_FEATURE_LARGE |
-                  CMA_FEATURE_REPORT | CMA_FEATURE_STRICT,
+                  CMA_FEATURE_REPORT | CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
+                  CMA_FEATURE_WINDOW,
       .max_iov = 1024,
       .max_iov_many = 5000,
       .max_bytes = 0x7ffff000,
@@ -75,6 +78,10 @@ private:
       return open(*static_cast<cma_ioc_open *>(argument));
     case CMA_IOC_CLOSE:
       return close(*static_cast<cma_ioc_close *>(argument));
+    case CMA_IOC_WINDOW_CREATE:
+      return window_create(*static_cast<cma_ioc_window_create *>(argument));
+    case CMA_IOC_WINDOW_DESTROY:
+      return window_destroy(*static_cast<cma_ioc_window_destroy *>(argument));
     default:
       return -ENOTTY;
     }

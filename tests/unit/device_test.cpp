@@ -94,7 +94,8 @@ TEST_F(DeviceTest, LimitsAreTheModules)
   ASSERT_EQ(cma_query(context.get(), &limits), 0);
   EXPECT_EQ(limits.backend, CMA_BACKEND_DEVICE);
   EXPECT_EQ(limits.device_error, 0);
-  EXPECT_EQ(limits.features, Device::plain_info.features);
+  EXPECT_EQ(limits.features, Device::plain_info.features & ~CMA_FEATURE_SINGLE)
+      << "ranges are the library's own affair";
   EXPECT_EQ(limits.max_iov, 1024U);
   EXPECT_EQ(limits.max_iov_many, 5000U);
   EXPECT_EQ(limits.max_bytes, 0x7ffff000U);
@@ -120,36 +121,63 @@ TEST_F(DeviceTest, FeaturesWithoutANameAreNotShown)
   EXPECT_EQ(limits.features, CMA_CAN_PID);
 }
 
-TEST_F(DeviceTest, ReadIsOneSegmentASide)
+// A range is a request without lists.
+void expect_range(const cma_ioc_copy &copy, std::uint32_t flags, cma_peer peer,
+                  const void *local, std::uint64_t remote, std::uint64_t length)
+{
+  expect_request(copy, flags | CMA_COPY_SINGLE, peer, length, length);
+  EXPECT_EQ(copy.local_iov, address_of(local));
+  EXPECT_EQ(copy.remote_iov, remote);
+}
+
+TEST_F(DeviceTest, ReadIsARange)
 {
   const Context context = open_context();
   char local[10];
   EXPECT_CALL(device, copy).WillOnce([&](cma_ioc_copy &copy) {
-    expect_request(copy, 0, cma_pid(42), 1, 1);
-    EXPECT_THAT(segments(copy.local_iov, 1),
-                testing::ElementsAre(is_segment(address_of(local), 10)));
-    EXPECT_THAT(segments(copy.remote_iov, 1),
-                testing::ElementsAre(is_segment(0x12345678, 10)));
+    expect_range(copy, 0, cma_pid(42), local, 0x12345678, 10);
     copy.copied = 7;
     return 0;
   });
   EXPECT_EQ(cma_read(context.get(), cma_pid(42), local, 0x12345678, 10), 7);
 }
 
-TEST_F(DeviceTest, WriteIsOneSegmentASide)
+TEST_F(DeviceTest, WriteIsARange)
 {
   const Context context = open_context();
   const char local[10] = "";
   EXPECT_CALL(device, copy).WillOnce([&](cma_ioc_copy &copy) {
-    expect_request(copy, CMA_COPY_WRITE, cma_pidfd(5), 1, 1);
-    EXPECT_THAT(segments(copy.local_iov, 1),
-                testing::ElementsAre(is_segment(address_of(local), 10)));
-    EXPECT_THAT(segments(copy.remote_iov, 1),
-                testing::ElementsAre(is_segment(0x12345678, 10)));
+    expect_range(copy, CMA_COPY_WRITE, cma_pidfd(5), local, 0x12345678, 10);
     copy.copied = 10;
     return 0;
   });
   EXPECT_EQ(cma_write(context.get(), cma_pidfd(5), local, 0x12345678, 10), 10);
+}
+
+// A module that does not know ranges gets lists of one segment.
+TEST_F(DeviceTest, RangesForAnOlderModule)
+{
+  EXPECT_CALL(device, info).WillOnce([](cma_ioc_info &info) {
+    info = Device::plain_info;
+    info.features &= ~CMA_FEATURE_SINGLE;
+    return 0;
+  });
+  const Context context = open_context();
+  char local[10];
+  for (const std::uint32_t direction : {0U, CMA_COPY_WRITE})
+    EXPECT_CALL(device, copy)
+        .WillOnce([&, direction](cma_ioc_copy &copy) {
+          expect_request(copy, direction, cma_pid(42), 1, 1);
+          EXPECT_THAT(segments(copy.local_iov, 1),
+                      testing::ElementsAre(is_segment(address_of(local), 10)));
+          EXPECT_THAT(segments(copy.remote_iov, 1),
+                      testing::ElementsAre(is_segment(0x12345678, 10)));
+          copy.copied = 10;
+          return 0;
+        })
+        .RetiresOnSaturation();
+  EXPECT_EQ(cma_write(context.get(), cma_pid(42), local, 0x12345678, 10), 10);
+  EXPECT_EQ(cma_read(context.get(), cma_pid(42), local, 0x12345678, 10), 10);
 }
 
 TEST_F(DeviceTest, VectorsAndFlagsArePassedOn)

@@ -77,6 +77,14 @@ TEST_F(ExplainTest, NobodyThere)
   EXPECT_THAT(explain(context, cma_pidfd(pidfd), -ESRCH), HasSubstr("has exited"));
 }
 
+TEST_F(ExplainTest, Windows)
+{
+  EXPECT_THAT(explain(context, {}, -ENOENT), HasSubstr("no window"));
+  EXPECT_THAT(explain(context, cma_handle(5), -EIDRM), HasSubstr("ended by its owner"));
+  EXPECT_THAT(explain(context, cma_handle(5), -EACCES), HasSubstr("does not allow"));
+  EXPECT_THAT(explain(context, {}, -EOPNOTSUPP), HasSubstr("no windows"));
+}
+
 TEST_F(ExplainTest, InAForkedChild)
 {
   EXPECT_EQ(in_child([&] {

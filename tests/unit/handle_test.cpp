@@ -14,6 +14,26 @@
 
 namespace {
 
+// Another limit of open files, as long as it lives.
+class DescriptorLimit {
+public:
+  explicit DescriptorLimit(rlim_t count)
+  {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit limit = {count, std::max(before_.rlim_max, count)};
+    set_ = ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+  }
+  DescriptorLimit(const DescriptorLimit &) = delete;
+  DescriptorLimit &operator=(const DescriptorLimit &) = delete;
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+  [[nodiscard]] bool set() const { return set_; }
+
+private:
+  rlimit before_ = {};
+  bool set_;
+};
+
 class HandleTest : public testing::Test {
 protected:
   int open(cma_peer peer) const { return cma_handle_open(context.get(), peer); }
@@ -25,16 +45,6 @@ protected:
     char byte;
     return cma_read(context.get(), cma_handle(handle), &byte, address_of(memory.data()),
                     1);
-  }
-
-  static void allow_descriptors(rlim_t count)
-  {
-    rlimit limit = {};
-    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = count;
-    limit.rlim_max = std::max(limit.rlim_max, count);
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
-      GTEST_SKIP() << "may not open " << count << " files";
   }
 
   Pages memory{1};
@@ -61,7 +71,10 @@ public:
   {
     EXPECT_EQ(::pipe2(alive_, O_CLOEXEC), 0);
     process_.emplace([] {
-      ::signal(SIGUSR1, [](int) { ::execl("/bin/sleep", "sleep", "1000", nullptr); });
+      ::signal(SIGUSR1, [](int) {
+        ::execl("/bin/sleep", "sleep", "1000", nullptr);
+        ::_exit(127);
+      });
     });
     ::close(alive_[1]);
   }
@@ -225,7 +238,9 @@ TEST_F(HandleTest, EndWithTheirContext)
 
 TEST_F(HandleTest, AsManyAsPromised)
 {
-  allow_descriptors(4200);
+  const DescriptorLimit limit(4200);
+  if (!limit.set())
+    GTEST_SKIP() << "may not open 4200 files";
   cma_limits limits = {};
   limits.size = sizeof(limits);
   ASSERT_EQ(cma_query(context.get(), &limits), 0);
@@ -242,7 +257,8 @@ TEST_F(HandleTest, NoDescriptorsLeft)
 {
   const int lowest_free = ::dup(0);
   ::close(lowest_free);
-  allow_descriptors(lowest_free);
+  const DescriptorLimit limit(lowest_free);
+  ASSERT_TRUE(limit.set());
   EXPECT_EQ(open(cma_pid(::getpid())), -EMFILE);
 }
 

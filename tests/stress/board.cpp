@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+// Histories, claims and findings; see board.hpp.
+#include "board.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <ctime>
+#include <new>
+#include <sys/mman.h>
+#include <system_error>
+
+namespace cma_test {
+namespace {
+
+int64_t now_ns()
+{
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+} // namespace
+
+const char *name_of(Op op)
+{
+  constexpr std::array names = {
+      "writes",         "unmappings",  "remappings",    "prohibitions", "madvised away",
+      "freed",          "truncations", "holes punched", "forks",        "pages migrated",
+      "pages sent out", "collapses",   "splits",        "mergings",     "shields"};
+  static_assert(names.size() == static_cast<size_t>(Op::Kinds));
+  return names.at(static_cast<size_t>(op));
+}
+
+Epochs History::since(uint32_t oldest) const
+{
+  Epochs epochs;
+  const uint32_t newest = newest_.load(std::memory_order_seq_cst);
+  if (newest - oldest >= remembered)
+    return epochs;
+  for (uint32_t epoch = oldest; epoch - oldest <= newest - oldest; epoch++)
+    epochs.states.at(epochs.count++) = State{slot(epoch).load()};
+  // A slot may have been taken for a later state while it was read.
+  if (newest_.load(std::memory_order_seq_cst) - oldest >= remembered)
+    epochs.count = 0;
+  return epochs;
+}
+
+Board &Board::fresh(size_t pages, unsigned milliseconds)
+{
+  void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "a board");
+  auto *board = new (memory) Board;
+  board->pages_ = pages;
+  board->end_ = now_ns() + milliseconds * 1000000LL;
+  board->last_end_ = board->end_ + 4 * milliseconds * 1000000LL;
+  return *board;
+}
+
+void Board::release()
+{
+  munmap(this, sizeof(*this));
+}
+
+bool Board::running() const
+{
+  constexpr uint64_t enough_pages = 5000;
+  constexpr uint64_t enough_changes = 40;
+  const int64_t now = now_ns();
+  const bool enough = judged >= enough_pages && changes() >= enough_changes;
+  return !stopped_ && now < (enough ? end_ : last_end_);
+}
+
+uint64_t Board::changes() const
+{
+  uint64_t sum = 0;
+  for (const auto &count : done_)
+    sum += count;
+  return sum;
+}
+
+void Board::found(Wrong what, const char *format, ...)
+{
+  wrong_.at(static_cast<size_t>(what))++;
+  const size_t slot = told_++;
+  if (slot >= tales_.size())
+    return;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(tales_.at(slot).data(), tales_.at(slot).size(), format, arguments);
+  va_end(arguments);
+}
+
+uint64_t Board::findings() const
+{
+  uint64_t sum = 0;
+  for (const auto &count : wrong_)
+    sum += count;
+  return sum;
+}
+
+void Board::print_findings() const
+{
+  for (size_t i = 0; i < std::min<size_t>(told_, tales_.size()); i++)
+    printf("  %s\n", tales_.at(i).data());
+}
+
+Claim::Claim(Board &board, size_t first, size_t count)
+    : board_(board), first_(first), count_(count)
+{
+  const size_t from = first / pages_per_plot;
+  const size_t to = (first + count - 1) / pages_per_plot;
+  for (size_t plot = from; plot <= to; plot++, taken_++)
+    if (board_.claimed_.at(plot).exchange(true)) {
+      give_back();
+      return;
+    }
+}
+
+Claim::~Claim()
+{
+  give_back();
+}
+
+void Claim::give_back()
+{
+  for (; taken_ > 0; taken_--)
+    board_.claimed_.at(first_ / pages_per_plot + taken_ - 1) = false;
+}
+
+void Claim::begin(State state)
+{
+  for (size_t i = first_; i < first_ + count_; i++)
+    board_.page(i).begin(state);
+}
+
+void Claim::begin_words(uint32_t generation)
+{
+  for (size_t i = first_; i < first_ + count_; i++)
+    board_.page(i).begin(State::words(generation, i));
+}
+
+void Claim::end()
+{
+  for (size_t i = first_; i < first_ + count_; i++)
+    board_.page(i).end();
+}
+
+void Claim::settle(State state)
+{
+  begin(state);
+  end();
+}
+
+} // namespace cma_test

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+/*
+ * The cache within bounds: eviction, reclaim, unloading, and owners that come
+ * and go by the thousand.
+ */
+#include "stage.hpp"
+#include "system.hpp"
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace cma_test {
+namespace {
+
+const Plan busy = {.pages = 4096,
+                   .author = {Op::Unmap, Op::DontNeed, Op::Remap},
+                   .keeper = {Op::Fork},
+                   .writer = true};
+
+/// A scenario with more chunks in use than may be kept.
+void run_evicting(const char *parameter, const char *value)
+{
+  const Setting limit = module_parameter(parameter, value);
+  if (!limit)
+    GTEST_SKIP() << "the module has no parameter " << parameter;
+  const uint64_t before = counter("evictions").value_or(0);
+  Stage stage(busy);
+  stage.run();
+  EXPECT_GT(counter("evictions").value_or(0), before + 5);
+}
+
+TEST(Bound, FewChunks)
+{
+  run_evicting("max_chunks", "4");
+}
+
+TEST(Bound, FewChunksOfASpace)
+{
+  run_evicting("max_chunks_per_space", "2");
+}
+
+TEST(Bound, NoChunks)
+{
+  const Setting limit = module_parameter("max_chunks", "0");
+  if (!limit)
+    GTEST_SKIP() << "the module has no parameter max_chunks";
+  const auto before = counter("fills");
+  Plan plan = busy;
+  plan.device = true;
+  plan.milliseconds = 1500;
+  Stage stage(plan);
+  stage.start_traffic();
+  stage.start_owner();
+  stage.finish_traffic();
+  stage.finish_owner();
+  EXPECT_EQ(stage.board().findings(), 0U);
+  EXPECT_EQ(counter("fills"), before);
+}
+
+/// Hazard 6: filling needs memory, and getting it takes the owner's, and ours.
+TEST(Bound, Reclaim)
+{
+  if (!has_swap())
+    GTEST_SKIP() << "this guest has no swap";
+  const Cgroup cgroup;
+  if (!cgroup || !cgroup.set("memory.high", "10M"))
+    GTEST_SKIP() << "no memory cgroups here";
+  ASSERT_TRUE(cgroup.add(getpid())); // and so all peers of the stage
+  const uint64_t before = cgroup.number("memory.events", "high");
+  const uint64_t swapped = vm_event("pswpout");
+  {
+    Plan plan = busy;
+    plan.keeper = {Op::Fork, Op::PageOut};
+    Stage stage(plan);
+    stage.board().hungry = true;
+    stage.run();
+  }
+  put_value("/sys/fs/cgroup/cgroup.procs", std::to_string(getpid()));
+  EXPECT_GT(cgroup.number("memory.events", "high"), before);
+  EXPECT_GT(vm_event("pswpout"), swapped);
+}
+
+TEST(Bound, Shrinker)
+{
+  const uint64_t before = counter("evictions").value_or(0);
+  Stage stage(busy);
+  stage.start_traffic();
+  stage.start_owner();
+  while (stage.board().running()) {
+    put_value("/proc/sys/vm/drop_caches", "2");
+    usleep(100000);
+  }
+  stage.finish_traffic();
+  stage.finish_owner();
+  stage.expect_sound();
+  if (counter("evictions")) {
+    EXPECT_GT(counter("evictions"), before) << "reclaim got nothing";
+  }
+}
+
+constexpr size_t crowd = 20;
+
+/// Children that have our memory, for as long as it takes to copy that from each.
+void meet_some(const Device &device, const Buffer &theirs, const Buffer &mine,
+               size_t bytes)
+{
+  std::array<pid_t, crowd> children{};
+  std::array<int32_t, crowd> handles{};
+  for (pid_t &child : children) {
+    child = fork();
+    if (child == 0) {
+      pause();
+      _exit(0);
+    }
+  }
+  for (size_t i = 0; i < crowd; i++) {
+    const Fd pidfd(pidfd_open(children.at(i)));
+    const Target target = names_of(device, children.at(i), pidfd);
+    handles.at(i) = target.handle;
+    const iovec local = segment(mine.address(), bytes);
+    const iovec remote = segment(theirs.address(), bytes);
+    for (const Route route : {Route::Handle, Route::Pid, Route::Handle})
+      EXPECT_EQ(run(device, route, target, {false, &local, 1, &remote, 1, 0}),
+                gives(static_cast<int64_t>(bytes)));
+  }
+  for (const pid_t child : children)
+    kill(child, SIGKILL);
+  for (const pid_t child : children)
+    waitpid(child, nullptr, 0);
+  for (const int32_t handle : handles)
+    EXPECT_EQ(device.close(handle), gives(0));
+}
+
+/// What a space would leave behind: its chunks, and the mm_struct it holds.
+struct Footprint {
+  uint64_t kib = (put_value("/proc/sys/vm/drop_caches", "2"), meminfo("Slab"));
+  uint64_t spaces = slab_objects("mm_struct");
+};
+
+/// Freeing is put off, but not for ever.
+Footprint settled(const Footprint &before)
+{
+  Footprint after;
+  for (int i = 0; i < 40 && after.spaces > before.spaces + 20; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    after = Footprint();
+  }
+  return after;
+}
+
+TEST(Bound, AThousandPeers)
+{
+  constexpr size_t bytes = 64 * page;
+  const Device device;
+  const Buffer theirs(bytes);
+  const Buffer mine(bytes);
+  std::fill_n(theirs.words(), bytes / sizeof(uint64_t), 1);
+  const auto meet = [&](size_t count) {
+    for (size_t i = 0; i < count / crowd && !testing::Test::HasFailure(); i++)
+      meet_some(device, theirs, mine, bytes);
+  };
+  meet(500); // fills whatever is bounded
+  const Footprint before = settled({0, 50});
+  meet(1000);
+  const Footprint after = settled(before);
+  printf("  %lu KiB, %lu address spaces; after 1000 peers %lu KiB, %lu\n", before.kib,
+         before.spaces, after.kib, after.spaces);
+  EXPECT_LT(after.kib, before.kib + 1000); // one chunk of each would be 4000 KiB
+  EXPECT_LT(after.spaces, before.spaces + 50);
+}
+
+TEST(Bound, UnloadsAfterUse)
+{
+  Plan plan = busy;
+  plan.milliseconds = 1000;
+  for (int round = 0; round < 2; round++) {
+    {
+      Stage stage(plan);
+      stage.run();
+    }
+    ASSERT_EQ(system("modprobe -r cma"), 0) << "something still holds the module";
+    ASSERT_EQ(system("modprobe cma && chmod 0666 /dev/cma"), 0);
+  }
+}
+
+} // namespace
+} // namespace cma_test

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+// What an author does: see owner.hpp. Each change leaves the pages showing words.
+#include "owner.hpp"
+#include "../device/support/peer.hpp"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace cma_test {
+namespace {
+
+constexpr size_t pages_per_chunk = huge_page / page;
+
+std::vector<State> states_of(Board &board, const Claim &claim)
+{
+  std::vector<State> states;
+  for (size_t i = 0; i < claim.count(); i++)
+    states.push_back(board.page(claim.first() + i).current());
+  return states;
+}
+
+/// Announces what each page showed before, or something else.
+void begin_each(Board &board, const Claim &claim, const std::vector<State> &before,
+                State other = {})
+{
+  for (size_t i = 0; i < claim.count(); i++)
+    board.page(claim.first() + i).begin(before.at(i) | other);
+}
+
+void map_field(const Field &field, size_t first, size_t count)
+{
+  const bool file = field.file >= 0;
+  void *place = field.at(first);
+  require(mmap(place, count * page, PROT_READ | PROT_WRITE,
+               MAP_FIXED | (file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS), field.file,
+               file ? static_cast<off_t>(first * page) : 0) == place,
+          "mmap of a field");
+}
+
+} // namespace
+
+Op Ops::pick(Random &random) const
+{
+  while (true) {
+    const Op op = static_cast<Op>(random.below(static_cast<size_t>(Op::Kinds)));
+    if (has(op))
+      return op;
+  }
+}
+
+Field make_field(Kind kind, size_t pages)
+{
+  Field field;
+  field.pages = pages;
+  if (kind == Kind::Memfd) {
+    field.file = memfd_create("cma-field", MFD_CLOEXEC);
+    require(field.file >= 0 &&
+                ftruncate(field.file, static_cast<off_t>(field.bytes())) == 0,
+            "a file for the field");
+  }
+  return field;
+}
+
+void settle_field(Board &board, const Field &field)
+{
+  map_field(field, 0, field.pages);
+  const uint32_t generation = board.new_generation();
+  for (size_t i = 0; i < field.pages; i++) {
+    const State state = State::words(generation, i);
+    for (size_t word = 0; word < words_per_page; word++)
+      field.at(i)[word] = state.first_word() + word;
+    board.page(i).begin(state);
+    board.page(i).end();
+  }
+}
+
+Owner::Owner(Board &board, const Field &field, uint64_t seed)
+    : board_(board), field_(field), random_(seed),
+      snapshot_(pages_per_plot * words_per_page)
+{
+}
+
+/// A page, a few, many, or a whole chunk, of which the kernel moves tables at once.
+Owner::Run Owner::choose()
+{
+  if (random_.percent(8))
+    return choose_chunk();
+  const size_t most = random_.percent(60) ? 8 : 64;
+  const size_t count = random_.between(1, most);
+  return {random_.below(field_.pages - count), count};
+}
+
+Owner::Run Owner::choose_chunk()
+{
+  return {random_.below(field_.pages / pages_per_chunk) * pages_per_chunk,
+          pages_per_chunk};
+}
+
+void Owner::pause(unsigned most_us)
+{
+  usleep(static_cast<useconds_t>(random_.below(most_us + 1)));
+}
+
+char *Owner::memory(const Claim &claim) const
+{
+  return reinterpret_cast<char *>(field_.at(claim.first()));
+}
+
+void Owner::author(Ops ops, unsigned pause_us)
+{
+  while (board_.running()) {
+    pause(pause_us);
+    const Op op = ops.empty() || random_.percent(40) ? Op::Write : ops.pick(random_);
+    Run run = choose();
+    if (op == Op::Truncate)
+      run.count = field_.pages - run.first;
+    Claim claim(board_, run.first, run.count);
+    if (!claim)
+      continue;
+    perform(op, claim);
+    if (op != Op::Remap) // which counts for itself
+      board_.did(op);
+  }
+}
+
+void Owner::perform(Op op, Claim &claim)
+{
+  switch (op) {
+  case Op::Unmap:
+    return unmap_some(claim);
+  case Op::Remap:
+    return remap(claim);
+  case Op::Forbid:
+    return forbid(claim);
+  case Op::Shield:
+    return shield(claim);
+  case Op::DontNeed:
+    return dont_need(claim);
+  case Op::Free:
+    return free_lazily(claim);
+  case Op::Truncate:
+    return truncate(claim);
+  case Op::Punch:
+    return punch(claim);
+  default:
+    return write(claim);
+  }
+}
+
+void Owner::write(Claim &claim)
+{
+  const uint32_t generation = board_.new_generation();
+  const State uniform = State::words(generation, 0);
+  if (field_.uniform)
+    claim.begin(uniform);
+  else
+    claim.begin_words(generation);
+  for (size_t i = claim.first(); i < claim.first() + claim.count(); i++) {
+    const uint64_t first =
+        field_.uniform ? uniform.first_word() : State::words(generation, i).first_word();
+    for (size_t word = 0; word < words_per_page; word++)
+      field_.at(i)[word] = first + word;
+  }
+  claim.end();
+}
+
+/// Into a hole. A file still shows what it held.
+void Owner::map_again(Claim &claim, const std::vector<State> &before)
+{
+  if (field_.file >= 0)
+    begin_each(board_, claim, before, State::hole());
+  else
+    claim.begin(State::zeros() | State::hole());
+  map_field(field_, claim.first(), claim.count());
+  if (field_.file >= 0)
+    begin_each(board_, claim, before);
+  else
+    claim.begin(State::zeros());
+  claim.end();
+  write(claim);
+}
+
+void Owner::unmap_some(Claim &claim)
+{
+  const auto before = states_of(board_, claim);
+  begin_each(board_, claim, before, State::hole());
+  munmap(memory(claim), claim.count() * page);
+  claim.settle(State::hole());
+  if (random_.percent(50))
+    pause(2000);
+  map_again(claim, before);
+}
+
+/// False if the range is more than one mapping, which mremap(2) does not move.
+bool Owner::move(Claim &claim, Claim &target)
+{
+  const auto moved = states_of(board_, claim);
+  const size_t bytes = claim.count() * page;
+  begin_each(board_, claim, moved, State::hole());
+  begin_each(board_, target, moved, State::hole());
+  if (mremap(memory(claim), bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+             memory(target)) == MAP_FAILED)
+    return false;
+  begin_each(board_, target, moved);
+  target.end();
+  claim.settle(State::hole());
+  return true;
+}
+
+void Owner::remap(Claim &claim)
+{
+  Claim target(board_, random_.below(field_.pages - claim.count() + 1), claim.count());
+  if (!target)
+    return;
+  const auto before = states_of(board_, claim);
+  begin_each(board_, target, states_of(board_, target), State::hole());
+  munmap(memory(target), target.count() * page);
+  target.settle(State::hole());
+  if (!move(claim, target)) {
+    begin_each(board_, claim, before);
+    claim.end();
+    unmap_some(claim);
+    pause(4000);
+    require(move(claim, target), "mremap");
+  }
+  board_.did(Op::Remap);
+  pause(1000);
+  map_again(claim, before);
+}
+
+void Owner::forbid(Claim &claim)
+{
+  const auto before = states_of(board_, claim);
+  begin_each(board_, claim, before, State::hole());
+  protect(reinterpret_cast<uintptr_t>(memory(claim)), claim.count() * page, PROT_NONE);
+  claim.settle(State::hole());
+  pause(2000);
+  begin_each(board_, claim, before, State::hole());
+  protect(reinterpret_cast<uintptr_t>(memory(claim)), claim.count() * page,
+          PROT_READ | PROT_WRITE);
+  begin_each(board_, claim, before);
+  claim.end();
+}
+
+void Owner::shield(Claim &claim)
+{
+  protect(reinterpret_cast<uintptr_t>(memory(claim)), claim.count() * page, PROT_READ);
+  pause(1000);
+  protect(reinterpret_cast<uintptr_t>(memory(claim)), claim.count() * page,
+          PROT_READ | PROT_WRITE);
+  write(claim);
+}
+
+void Owner::dont_need(Claim &claim)
+{
+  if (field_.file < 0)
+    begin_each(board_, claim, states_of(board_, claim), State::zeros());
+  madvise(memory(claim), claim.count() * page, MADV_DONTNEED);
+  if (field_.file < 0)
+    claim.settle(State::zeros());
+  if (random_.percent(50))
+    pause(1000);
+  write(claim);
+}
+
+/// From then on, and until somebody writes, the kernel may take a page's contents.
+void Owner::free_lazily(Claim &claim)
+{
+  begin_each(board_, claim, states_of(board_, claim), State::zeros());
+  madvise(memory(claim), claim.count() * page, MADV_FREE);
+  claim.end();
+  if (random_.percent(50))
+    madvise(memory(claim), claim.count() * page, MADV_PAGEOUT);
+  if (random_.percent(50))
+    write(claim);
+}
+
+void Owner::truncate(Claim &claim)
+{
+  begin_each(board_, claim, states_of(board_, claim), State::hole());
+  require(ftruncate(field_.file, static_cast<off_t>(claim.first() * page)) == 0,
+          "truncation");
+  claim.settle(State::hole());
+  pause(2000);
+  claim.begin(State::hole() | State::zeros());
+  require(ftruncate(field_.file, static_cast<off_t>(field_.bytes())) == 0,
+          "growth of a file");
+  claim.settle(State::zeros());
+  write(claim);
+}
+
+void Owner::punch(Claim &claim)
+{
+  begin_each(board_, claim, states_of(board_, claim), State::zeros());
+  require(fallocate(field_.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    static_cast<off_t>(claim.first() * page),
+                    static_cast<off_t>(claim.count() * page)) == 0,
+          "punching of a hole");
+  claim.settle(State::zeros());
+  write(claim);
+}
+
+} // namespace cma_test

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+// Copies and their judgement; see traffic.hpp.
+#include "traffic.hpp"
+
+#include <algorithm>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace cma_test {
+namespace {
+
+/// What no copy brings: a word that a copy left out shows it.
+constexpr int untouched = 0xa5;
+
+} // namespace
+
+Buffer::Buffer(size_t bytes)
+    : words_(static_cast<uint64_t *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))),
+      bytes_(bytes)
+{
+  require(words_ != MAP_FAILED, "a buffer");
+}
+
+Buffer::~Buffer()
+{
+  munmap(words_, bytes_);
+}
+
+void Buffer::forget(size_t bytes) const
+{
+  madvise(words_, std::min(bytes, bytes_), MADV_DONTNEED);
+}
+
+const std::vector<Route> &device_mix()
+{
+  static const std::vector<Route> routes = {Route::Handle, Route::Handle, Route::Pid,
+                                            Route::Pid, Route::Pidfd};
+  return routes;
+}
+
+Target names_of(const Device &device, pid_t pid, const Fd &pidfd)
+{
+  const Outcome handle = device.open(CMA_PEER_PID, pid);
+  require(handle.error == 0, "CMA_IOC_OPEN");
+  return {pid, pidfd.get(), static_cast<int>(handle.result)};
+}
+
+Client::Client(Board &board, const Field &field, const Device &device,
+               const Target &target, uint64_t seed)
+    : board_(board), field_(field), device_(device), target_(target), random_(seed),
+      buffer_(field.bytes())
+{
+}
+
+void Client::read_on(const std::vector<Route> &routes)
+{
+  while (board_.running())
+    read(routes.at(random_.below(routes.size())));
+}
+
+void Client::write_on(const std::vector<Route> &routes)
+{
+  while (board_.running()) {
+    write(routes.at(random_.below(routes.size())));
+    usleep(static_cast<useconds_t>(random_.below(500)));
+  }
+}
+
+void Client::read(Route route)
+{
+  const size_t words = field_.pages * words_per_page;
+  const unsigned die = static_cast<unsigned>(random_.below(100));
+  if (die < 50) { // within a page
+    const size_t first = random_.below(words);
+    const size_t room = words_per_page - first % words_per_page;
+    return read_words(route, first, random_.between(1, room));
+  }
+  size_t pages = field_.pages;
+  if (die < 80)
+    pages = random_.between(1, 16);
+  else if (die < 98)
+    pages = random_.between(16, 300);
+  pages = std::min(pages, field_.pages);
+  read_words(route, random_.below(field_.pages - pages + 1) * words_per_page,
+             pages * words_per_page);
+}
+
+Outcome Client::copy(Route route, bool write, size_t first, size_t count)
+{
+  const size_t bytes = count * sizeof(uint64_t);
+  const uintptr_t remote = Field::base + first * sizeof(uint64_t);
+  const auto pieces = [&](uintptr_t address) {
+    const size_t most = count % 64 == 0 && random_.percent(30) ? 64 : 1;
+    return cut(address, bytes, random_.percent(50) ? most : 1);
+  };
+  piece_ = bytes;
+#ifdef CMA_COPY_SINGLE
+  if (route != Route::Syscall && random_.percent(50)) {
+    auto request = as_ioctl(route, target_, {write, nullptr, bytes, nullptr, bytes, 0});
+    request.flags |= CMA_COPY_SINGLE;
+    request.local_iov = buffer_.address();
+    request.remote_iov = remote;
+    return device_.copy(request);
+  }
+#endif
+  const auto local = pieces(buffer_.address());
+  const auto distant = pieces(remote);
+  piece_ = bytes / distant.size();
+  return run(device_, route, target_,
+             {write, local.data(), local.size(), distant.data(), distant.size(), 0});
+}
+
+void Client::read_words(Route route, size_t first, size_t count)
+{
+  const size_t end_page = (first + count - 1) / words_per_page + 1;
+  const size_t first_page = first / words_per_page;
+  if (random_.percent(20))
+    buffer_.forget(count * sizeof(uint64_t));
+  else
+    std::fill_n(reinterpret_cast<unsigned char *>(buffer_.words()),
+                count * sizeof(uint64_t), untouched);
+  std::vector<uint32_t> oldest;
+  for (size_t i = first_page; i < end_page; i++)
+    oldest.push_back(board_.page(i).oldest());
+
+  const Outcome outcome = copy(route, false, first, count);
+  board_.copies++;
+  if (!outcome_is_fit(route, outcome, first, count, oldest))
+    return;
+  const size_t copied =
+      outcome.error == 0 ? static_cast<size_t>(outcome.result) / sizeof(uint64_t) : 0;
+  for (size_t at = 0; at < copied;) {
+    const size_t i = (first + at) / words_per_page;
+    const size_t next = std::min((i + 1) * words_per_page - first, copied);
+    judge_page(route, first, at, next, oldest.at(i - first_page));
+    at = next;
+  }
+}
+
+/// Whether the copy moved what it should, or met what may have stopped it.
+bool Client::outcome_is_fit(Route route, const Outcome &outcome, size_t first,
+                            size_t count, const std::vector<uint32_t> &oldest)
+{
+  const auto bytes = static_cast<int64_t>(count * sizeof(uint64_t));
+  if (outcome == gives(bytes) || (board_.mortal && outcome.error == ESRCH) ||
+      (board_.hungry && outcome.error == ENOMEM))
+    return true;
+  if (outcome.error != 0 && outcome.error != EFAULT) {
+    board_.found(Wrong::Error, "%s of %ld bytes at page %zu: %s", name_of(route), bytes,
+                 first / words_per_page, strerrorname_np(outcome.error));
+    return false;
+  }
+  const size_t stop = first * sizeof(uint64_t) +
+                      static_cast<size_t>(std::max<int64_t>(outcome.result, 0));
+  // A hole begins with a page, but may come to be when a segment of the page is copied
+  // already.
+  const bool boundary = outcome.error != 0 || stop % page == 0 ||
+                        static_cast<size_t>(outcome.result) % piece_ == 0;
+  if (!boundary || outcome.result > bytes) {
+    board_.found(Wrong::Count, "%s of %ld bytes at byte %zu: ended after %ld",
+                 name_of(route), bytes, first * sizeof(uint64_t), outcome.result);
+    return false;
+  }
+  const size_t i = stop / page;
+  const Epochs epochs = board_.page(i).since(oldest.at(i - first / words_per_page));
+  if (epochs.count > 0 && !board_.mortal && !board_.hungry &&
+      !epochs.any([](State state) { return state.may_be_hole(); }))
+    board_.found(Wrong::Count,
+                 "%s of %ld bytes at page %zu: stopped at page %zu, no hole",
+                 name_of(route), bytes, first / words_per_page, i);
+  return true;
+}
+
+/// The words [begin, end) of a copy that began with the word first; all of one page.
+void Client::judge_page(Route route, size_t first, size_t begin, size_t end,
+                        uint32_t oldest)
+{
+  const size_t i = (first + begin) / words_per_page;
+  const Epochs epochs = board_.page(i).since(oldest);
+  if (epochs.count == 0) {
+    board_.unjudged++;
+    return;
+  }
+  board_.judged++;
+  const size_t offset = (first + begin) % words_per_page;
+  const uint64_t *words = buffer_.words() + begin;
+  const State &only = epochs.states.front();
+  bool fit = epochs.count == 1 && only.may_show_words();
+  for (size_t k = 0; fit && k < end - begin; k++)
+    fit = words[k] == only.first_word() + offset + k;
+  if (!fit)
+    judge_words(route, epochs, words, i, offset, offset + (end - begin));
+}
+
+void Client::judge_words(Route route, const Epochs &epochs, const uint64_t *words,
+                         size_t page, size_t begin, size_t end)
+{
+  for (size_t k = begin; k < end; k++) {
+    const uint64_t word = words[k - begin];
+    const bool fit = epochs.any([=](State state) {
+      return (state.may_show_words() && word == state.first_word() + k) ||
+             (state.may_show_zeros() && word == 0);
+    });
+    if (fit)
+      continue;
+    const State state = epochs.states.front();
+    const bool own = (word & State::tag_mask) == State::own_tag;
+    board_.found(
+        own ? Wrong::Stale : Wrong::Foreign,
+        "%s of %zu words at word %zu of page %zu: word %zu is %#lx; it may be of "
+        "generation %u%s%s, page %zu (%zu states)",
+        name_of(route), end - begin, begin, page, k, word, state.generation(),
+        state.may_show_zeros() ? " or zero" : "", state.may_be_hole() ? " or a hole" : "",
+        state.home(), epochs.count);
+    return;
+  }
+}
+
+void Client::write(Route route)
+{
+  const size_t most = random_.percent(60) ? 8 : 64;
+  const size_t count = random_.between(1, most);
+  Claim claim(board_, random_.below(field_.pages - count), count);
+  if (!claim)
+    return;
+  std::vector<State> before;
+  const uint32_t generation = board_.new_generation();
+  for (size_t i = 0; i < count; i++) {
+    before.push_back(board_.page(claim.first() + i).current());
+    const State state = State::words(generation, claim.first() + i);
+    for (size_t k = 0; k < words_per_page; k++)
+      buffer_.words()[i * words_per_page + k] = state.first_word() + k;
+  }
+  claim.begin_words(generation);
+  const Outcome outcome =
+      copy(route, true, claim.first() * words_per_page, count * words_per_page);
+  const size_t copied =
+      outcome.error == 0 ? static_cast<size_t>(outcome.result) / page : 0;
+  board_.copies++;
+  board_.written += copied;
+  for (size_t i = copied; i < count; i++)
+    board_.page(claim.first() + i).begin(before.at(i));
+  claim.end();
+  const bool excused = board_.mortal || board_.hungry;
+  if (copied < count && !excused)
+    board_.found(outcome.error == 0 || outcome.error == EFAULT ? Wrong::Count
+                                                               : Wrong::Error,
+                 "%s, write of %zu pages at page %zu: moved %ld bytes, %s",
+                 name_of(route), count, claim.first(), outcome.result,
+                 outcome.error != 0 ? strerrorname_np(outcome.error) : "no error");
+}
+
+} // namespace cma_test
