@@ -24,11 +24,11 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-matrix check-clients check-unit check-packages check-device check-dkms lint
+.PHONY: check check-matrix check-clients check-debug check-unit check-packages check-device check-stress check-dkms lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
 	@$(MAKE) user
-	@scripts/tally lint check-device check-dkms check-unit check-packages
+	@scripts/tally lint check-device check-stress check-dkms check-unit check-packages
 
 check-matrix: ## the device tests and DKMS, on the other kernels
 	@scripts/setup build demo check matrix
@@ -39,6 +39,10 @@ check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/c
 	@scripts/setup build demo check clients
 	@tests/clients/run
 
+check-debug: user ## device tests and a fail-nth sweep, on a kernel with sanitizers and lock proving
+	@scripts/setup build demo check debug
+	@tests/debug/run
+
 check-unit: user ## the tests that need no device
 	@scripts/unit-tests
 
@@ -48,6 +52,10 @@ check-packages: user ## what make install installs, and programs built against i
 check-device: check-device-$(stock) ## the device tests, in a guest (check-device-6.12: another kernel)
 check-device-%: user
 	@tests/device/run --kernel $*
+
+check-stress: check-stress-$(stock) ## copies while the owner changes its memory (check-stress-6.12: another kernel)
+check-stress-%: user
+	@tests/stress/run --kernel $*
 
 check-dkms: check-dkms-$(stock) ## dkms add, build, install, then boot (check-dkms-6.12: another kernel)
 check-dkms-%: user

@@ -202,7 +202,7 @@ TEST_F(LifeCycle, PassedOverASocket)
       static_cast<int>(sent.open(CMA_PEER_PID, twin.target().pid).result)};
   send_fd(ends[0], sent.fd());
   sent.shut(); // the only reference now is in the socket
-  const auto [_, end] = ends;
+  const int end = ends[1];
   const uintptr_t there = twin.remote().base();
   const auto read_there = [=](Route route) -> long {
     static const Device received{Fd(receive_fd(end))};

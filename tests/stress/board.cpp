@@ -37,12 +37,12 @@ Epochs History::since(uint32_t oldest) const
 {
   Epochs epochs;
   const uint32_t newest = newest_.load(std::memory_order_seq_cst);
-  if (newest - oldest >= remembered)
+  if (newest - oldest >= readable)
     return epochs;
   for (uint32_t epoch = oldest; epoch - oldest <= newest - oldest; epoch++)
     epochs.states.at(epochs.count++) = State{slot(epoch).load()};
   // A slot may have been taken for a later state while it was read.
-  if (newest_.load(std::memory_order_seq_cst) - oldest >= remembered)
+  if (newest_.load(std::memory_order_seq_cst) - oldest >= readable)
     epochs.count = 0;
   return epochs;
 }

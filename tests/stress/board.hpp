@@ -100,6 +100,8 @@ public:
 
 private:
   static constexpr uint32_t remembered = 8;
+  /// The slot after the newest state's is written to before it counts.
+  static constexpr uint32_t readable = remembered - 1;
   const std::atomic<uint64_t> &slot(uint32_t epoch) const
   {
     return states_[epoch % remembered];
@@ -167,6 +169,7 @@ public:
   void print_findings() const;
 
   void did(Op op, uint64_t times = 1) { done_.at(static_cast<size_t>(op)) += times; }
+  uint64_t changes() const; ///< all that was done
   uint64_t done(Op op) const { return done_.at(static_cast<size_t>(op)); }
 
   /// The owner may be gone at any time, so that copies may fail.
@@ -182,7 +185,6 @@ public:
 private:
   friend class Claim;
   Board() = default;
-  uint64_t changes() const;
 
   size_t pages_ = 0;
   int64_t end_ = 0;
