@@ -150,7 +150,7 @@ TEST_F(CppTest, HandlesAreOwned)
     cma::Handle handle = context.open(self);
     EXPECT_EQ(open_descriptors(), before + 1);
     cma::Handle moved = std::move(handle);
-    EXPECT_FALSE(handle);
+    EXPECT_FALSE(handle); // NOLINT(bugprone-use-after-move): moved from is empty
     EXPECT_EQ(context.load<int>(moved, address_of(&value)), 3);
     EXPECT_THROW(context.load<int>(handle, address_of(&value)), std::system_error);
     moved = context.open(self);
@@ -167,7 +167,7 @@ TEST_F(CppTest, ContextsAreOwned)
     cma::Context one(CMA_OPEN_SYSCALL);
     cma::Handle handle = one.open(self);
     cma::Context other = std::move(one);
-    EXPECT_FALSE(one);
+    EXPECT_FALSE(one); // NOLINT(bugprone-use-after-move): moved from is empty
     EXPECT_EQ(other.load<int>(handle, address_of(&value)), 3);
     handle = cma::Handle();
     other = cma::Context(CMA_OPEN_SYSCALL);

@@ -11,8 +11,6 @@
 #include <thread>
 #include <unistd.h>
 
-using testing::_;
-using testing::Invoke;
 using testing::Return;
 using testing::StrictMock;
 

@@ -290,6 +290,7 @@ TEST_F(HandleTest, ClosedWhileInUse)
   std::atomic<bool> stop = false;
   std::atomic<int> copies = 0;
   std::vector<std::thread> threads;
+  threads.reserve(2);
   for (int i = 0; i < 2; i++)
     threads.emplace_back([&] {
       while (!stop) {

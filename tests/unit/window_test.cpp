@@ -126,7 +126,7 @@ TEST_F(WindowTest, IsOwnedInCpp)
   EXPECT_CALL(device, window_destroy).WillOnce(Return(0));
   cma::Window window = owner.expose(memory, CMA_ACCESS_READ);
   cma::Window moved = std::move(window);
-  EXPECT_FALSE(window);
+  EXPECT_FALSE(window); // NOLINT(bugprone-use-after-move): moved from is empty
   EXPECT_TRUE(moved);
   EXPECT_EQ(moved.name(), some_name);
 
