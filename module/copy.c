@@ -189,33 +189,80 @@ static int copy_pinned(struct engine *engine, u64 addr, u64 len)
 }
 
 /*
+ * Copy between @len bytes of the caller's memory at @user and those at @offset
+ * from the page of @entry on, as far as the entries go: how many it were.
+ * Neighbouring frames with the same rights are one copy. @faulted tells that
+ * the caller's memory stopped it.
+ */
+static __always_inline unsigned long
+copy_entries(const unsigned long *entry, unsigned int offset,
+	     void __user *user, unsigned long len, bool write, bool *faulted)
+{
+	unsigned long need = write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ;
+	unsigned long missed, done = 0;
+
+	while (done < len && *entry & need) {
+		void *kaddr = (void *)(*entry & PAGE_MASK) + offset;
+		unsigned long n = PAGE_SIZE - offset;
+
+		for (; n < len - done && entry[1] == entry[0] + PAGE_SIZE;
+		     entry++)
+			n += PAGE_SIZE;
+		n = min(n, len - done);
+		if (write)
+			missed = raw_copy_from_user(kaddr, user + done, n);
+		else
+			missed = raw_copy_to_user(user + done, kaddr, n);
+		done += n - missed;
+		if (unlikely(missed)) {
+			*faulted = true;
+			break;
+		}
+		entry++;
+		offset = 0;
+	}
+	return done;
+}
+
+/*
  * Copy what @chunk translates of @len bytes at @addr, which lie in it; its
  * lock is held. False if the caller's memory faulted.
  */
 static bool copy_chunk(struct cmad_copy *copy, const struct cmad_chunk *chunk,
 		       u64 addr, u64 len)
 {
-	unsigned long need = copy->write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ;
-	unsigned long index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
-	const unsigned long *entry = &chunk->entries[index];
-	unsigned int offset = offset_in_page(addr);
-	bool done = true;
+	struct cmad_vec *vec = &copy->local;
+	bool faulted = false;
 
 	pagefault_disable();
-	while (len && *entry & need && done) {
-		unsigned long start = (*entry & PAGE_MASK) + offset;
-		unsigned long end = start - offset + PAGE_SIZE;
+	while (len) {
+		struct cma_iovec *iov = &vec->iov[vec->seg];
+		unsigned long index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
+		const unsigned long *entry = &chunk->entries[index];
+		void __user *user = u64_to_user_ptr(iov->base + vec->off);
+		unsigned long n = min(len, iov->len - vec->off);
+		unsigned long done;
 
-		while (end - start < len && *++entry & need &&
-		       (*entry & PAGE_MASK) == end)
-			end += PAGE_SIZE;
-		end = min_t(u64, end, start + len);
-		done = copy_local(copy, (void *)start, end - start);
-		len -= end - start;
-		offset = 0;
+		if (copy->write)
+			done = copy_entries(entry, offset_in_page(addr), user,
+					    n, true, &faulted);
+		else
+			done = copy_entries(entry, offset_in_page(addr), user,
+					    n, false, &faulted);
+		vec->off += done;
+		copy->copied += done;
+		copy->left -= done;
+		if (vec->off == iov->len) {
+			vec->seg++;
+			vec->off = 0;
+		}
+		if (done != n)
+			break;
+		addr += n;
+		len -= n;
 	}
 	pagefault_enable();
-	return done;
+	return !faulted;
 }
 
 /*
