@@ -73,8 +73,9 @@ static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u32 flags)
 	if (nr <= CMAD_FAST_IOV) {
 		got = vec_read_few(vec, u64_to_user_ptr(addr));
 	} else {
+		/* So long because the caller says so: that alarms nobody. */
 		vec->iov = kvmalloc_array(nr, sizeof(*vec->iov),
-					  GFP_KERNEL_ACCOUNT);
+					  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!vec->iov)
 			return -ENOMEM;
 		got = vec_read_many(vec, u64_to_user_ptr(addr));
