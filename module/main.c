@@ -62,12 +62,12 @@ static int __init cmad_init(void)
 	if (!cmad_wq)
 		return -ENOMEM;
 
-	rc = cmad_space_init();
+	rc = cmad_chunk_init();
 	if (rc)
 		goto free_wq;
 	rc = cmad_access_init();
 	if (rc)
-		goto exit_space;
+		goto exit_chunk;
 
 	rc = misc_register(&cmad_misc);
 	if (rc)
@@ -76,8 +76,9 @@ static int __init cmad_init(void)
 
 exit_access:
 	cmad_access_exit();
-exit_space:
-	cmad_space_exit();
+exit_chunk:
+	cmad_chunk_stop();
+	cmad_chunk_exit();
 free_wq:
 	destroy_workqueue(cmad_wq);
 	return rc;
@@ -86,13 +87,14 @@ free_wq:
 static void __exit cmad_exit(void)
 {
 	misc_deregister(&cmad_misc);
-	cmad_space_exit();
+	cmad_chunk_stop();
 	/* Grants wait for a grace period, then their work ends spaces, and
 	 * that frees chunks after another one.
 	 */
 	rcu_barrier();
 	destroy_workqueue(cmad_wq);
 	rcu_barrier();
+	cmad_chunk_exit();
 	cmad_access_exit();
 }
 

@@ -4,7 +4,7 @@
  *
  * A request reads as a straight line: ioctl.c takes it in, vec.c imports its
  * segments, peer.c finds whom it names, access.c (or handle.c) gives a grant,
- * copy.c moves the bytes, by the translations of space.c where there are any.
+ * copy.c moves the bytes, by the translations of chunk.c where there are any.
  *
  * Lifetimes. An open file owns its windows, its handles and its cached
  * verdicts. The latter two are grants: they hold the peer's space, which holds
@@ -15,13 +15,14 @@
  * operation, or used under RCU alone (short.c).
  *
  * Lock order: the peer's mmap_lock > its rmap locks > its interval notifiers >
- * chunk lock (one). chunks_lock > xa_lock of a space's chunks, spaces_lock.
+ * chunk lock (one). chunks_lock > spaces_lock.
  * All spinlocks are leaves otherwise: under them none of the first line is
  * taken, and nothing sleeps.
  */
 #ifndef CMAD_PRIVATE_H
 #define CMAD_PRIVATE_H
 
+#include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -51,7 +52,7 @@
 #define CMAD_CHUNK_SHIFT 21
 #define CMAD_CHUNK_SIZE BIT(CMAD_CHUNK_SHIFT)
 #define CMAD_CHUNK_PAGES (CMAD_CHUNK_SIZE >> PAGE_SHIFT)
-#define CMAD_RECENT 16		/* chunks; a power of two */
+#define CMAD_TOUCH_BITS 4096	/* chunks, of 8 GB in a row */
 
 /* The low bits of a chunk's entry; the others are a page's kernel address. */
 #define CMAD_ENTRY_READ 1UL
@@ -62,11 +63,9 @@
  * @refs: grants, and evictions under way; the last one queues @free
  * @mm: the address space, held by mmgrab()
  * @node: in the table of spaces; spaces_lock
- * @chunks: address >> CMAD_CHUNK_SHIFT to &struct cmad_chunk, or to a value
- *	where a chunk was touched but is not worth one yet; readers under RCU
- * @recent: chunks used lately, by the low bits of their index: spares the walk
- *	through @chunks. Set under the lock of a chunk that is not dead,
- *	cleared once it is; readers under RCU
+ * @touched: chunks that were copied from by pinning, by the low bits of their
+ *	index; a hint, not locked
+ * @nr_touched: bits set there, about
  * @siblings: the space's chunks, the next victim first; chunks_lock
  * @nr_chunks: chunks at @siblings; chunks_lock
  * @reap: destroys the chunks when the owner exits
@@ -76,8 +75,8 @@ struct cmad_space {
 	refcount_t refs;
 	struct mm_struct *mm;
 	struct hlist_node node;
-	struct xarray chunks;
-	struct cmad_chunk *recent[CMAD_RECENT];
+	DECLARE_BITMAP(touched, CMAD_TOUCH_BITS);
+	unsigned int nr_touched;
 	struct list_head siblings;
 	unsigned int nr_chunks;
 	struct work_struct reap;
@@ -93,8 +92,8 @@ struct cmad_space {
  * @used: a copy used it since eviction last looked; a hint, not locked
  * @space: whose; valid until the chunk is off the lists
  * @index: its address >> CMAD_CHUNK_SHIFT
- * @fillers: fills under way, which keep it from being destroyed; the xa_lock
- *	of the space's chunks
+ * @refs: the table's, and one for each fill under way
+ * @node: in the table of chunks; changed under chunks_lock, readers under RCU
  * @all: in the list of all chunks; chunks_lock
  * @sibling: in its space's list; chunks_lock
  * @evict: destroys it
@@ -108,7 +107,8 @@ struct cmad_chunk {
 	bool used;
 	struct cmad_space *space;
 	unsigned long index;
-	unsigned int fillers;
+	refcount_t refs;
+	struct hlist_node node;
 	struct list_head all;
 	struct list_head sibling;
 	struct work_struct evict;
@@ -278,13 +278,25 @@ void cmad_windows_free(struct cmad_file *cf);
 /* space.c */
 struct cmad_space *cmad_space_get(struct mm_struct *mm);
 void cmad_space_put(struct cmad_space *space);
+
+/* chunk.c */
+extern unsigned int cmad_max_chunks;
 struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
 				      unsigned long addr);
+struct cmad_chunk *cmad_chunk_get(struct cmad_space *space,
+				  unsigned long index);
+struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
+				     unsigned long index);
+void cmad_chunk_put(struct cmad_chunk *chunk);
+void cmad_chunks_drop(struct cmad_space *space);
+int cmad_chunk_init(void);
+void cmad_chunk_stop(void);
+void cmad_chunk_exit(void);
+
+/* fill.c */
 bool cmad_space_fill(struct cmad_space *space, unsigned long addr,
 		     unsigned long len, bool write);
 void cmad_space_touch(struct cmad_space *space, unsigned long addr);
-int cmad_space_init(void);
-void cmad_space_exit(void);
 
 /* copy.c */
 int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant);

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Filling the cache: whether a transfer is worth a translation, and how the
+ * peer's page tables become entries of a chunk.
+ *
+ * hmm_range_fault() reads the page tables, and faults in what is missing, with
+ * the mmap_lock but without the chunk's; what it saw is entered under the
+ * chunk's lock, if nothing was invalidated in between. Nothing is pinned.
+ */
+#include <linux/hmm.h>
+#include <linux/memremap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "private.h"
+
+#define FILL_PAGES 24	/* in one chunk, from which a translation pays at once */
+#define FILL_TRIES 3	/* lost to invalidations before a fill is given up */
+#define FILL_FAST 8	/* pages whose array is on the stack */
+
+/* Bytes at @addr were copied by pinning: the next time they are worth more. */
+void cmad_space_touch(struct cmad_space *space, unsigned long addr)
+{
+	unsigned long bit = (addr >> CMAD_CHUNK_SHIFT) % CMAD_TOUCH_BITS;
+
+	if (!READ_ONCE(cmad_max_chunks) || test_bit(bit, space->touched))
+		return;
+	/* Only a hint, so that it may be forgotten when it says yes to all. */
+	if (++space->nr_touched > CMAD_TOUCH_BITS / 2) {
+		bitmap_zero(space->touched, CMAD_TOUCH_BITS);
+		space->nr_touched = 1;
+	}
+	set_bit(bit, space->touched);
+}
+
+/*
+ * Policy: is a transfer of @pages pages of the chunk at @index worth a
+ * translation? A large one is, and any where there is a chunk or was a copy
+ * before. Returns the chunk with a reference, or NULL: pin.
+ */
+static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
+					      unsigned long index,
+					      unsigned long pages)
+{
+	struct cmad_chunk *chunk = cmad_chunk_get(space, index);
+
+	if (!chunk && (pages >= FILL_PAGES ||
+		       test_bit(index % CMAD_TOUCH_BITS, space->touched)))
+		chunk = cmad_chunk_create(space, index);
+	return chunk;
+}
+
+/*
+ * Whether pin_user_pages() would take the memory, too: hmm_range_fault() does
+ * not refuse memfd_secret() memory, which the kernel has no mapping of, nor
+ * writes to a shadow stack.
+ */
+static bool memory_is_fit(struct mm_struct *mm, unsigned long start,
+			  unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	lockdep_assert_held(&mm->mmap_lock);
+	while (start < end) {
+		vma = find_vma(mm, start);
+		if (!vma || vma->vm_start > start ||
+		    vma->vm_flags & (VM_IO | VM_PFNMAP | CMAD_VM_SHADOW_STACK))
+			return false;
+		if (vma->vm_file && cmad_is_secretmem(vma->vm_file))
+			return false;
+		start = vma->vm_end;
+	}
+	return true;
+}
+
+/* One look at the page tables, which faults in what is missing. */
+static int chunk_look(struct mm_struct *mm, struct hmm_range *range)
+{
+	int rc;
+
+	range->notifier_seq = mmu_interval_read_begin(range->notifier);
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	if (memory_is_fit(mm, range->start, range->end))
+		rc = hmm_range_fault(range);
+	else
+		rc = -EFAULT;
+	mmap_read_unlock(mm);
+	return rc;
+}
+
+/*
+ * Enter what was seen, unless it is out of date. Our stores do not set a
+ * page's dirty bit in the owner's page table, so writable pages are made dirty
+ * now: whoever cleans one later write-protects it, which invalidates here.
+ */
+static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range)
+{
+	unsigned long first = range->start & (CMAD_CHUNK_SIZE - 1);
+	unsigned long *entry = &chunk->entries[first >> PAGE_SHIFT];
+	unsigned long nr = (range->end - range->start) >> PAGE_SHIFT;
+	bool write = range->default_flags & HMM_PFN_REQ_WRITE;
+	unsigned long i;
+	int rc = 0;
+
+	down_write(&chunk->lock);
+	if (mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
+		rc = -EBUSY;
+	for (i = 0; i < nr && !rc; i++) {
+		struct page *page = hmm_pfn_to_page(range->hmm_pfns[i]);
+
+		if (is_zone_device_page(page)) {
+			rc = -EFAULT;
+			break;
+		}
+		if (write && !PageDirty(page))
+			set_page_dirty(page);
+		/* What was entered for writing before still is writable. */
+		entry[i] = (unsigned long)page_address(page) |
+			   (entry[i] & CMAD_ENTRY_WRITE) | CMAD_ENTRY_READ |
+			   (write ? CMAD_ENTRY_WRITE : 0);
+	}
+	up_write(&chunk->lock);
+	return rc;
+}
+
+/* Look and enter, until both speak of the same time. */
+static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range)
+{
+	int tries = FILL_TRIES;
+	int rc;
+
+	do {
+		rc = chunk_look(chunk->space->mm, range);
+		if (!rc)
+			rc = chunk_enter(chunk, range);
+	} while (rc == -EBUSY && --tries && !fatal_signal_pending(current));
+	return rc;
+}
+
+/*
+ * Translate the whole pages around @len bytes at @addr, which lie in one
+ * chunk, if it is worth it: true if they are in the cache now. The caller has
+ * a reference on mm_users and holds no lock.
+ */
+bool cmad_space_fill(struct cmad_space *space, unsigned long addr,
+		     unsigned long len, bool write)
+{
+	unsigned long start = addr & PAGE_MASK;
+	unsigned long end = PAGE_ALIGN(addr + len);
+	unsigned long nr = (end - start) >> PAGE_SHIFT;
+	struct hmm_range range = {
+		.start = start,
+		.end = end,
+		.default_flags = HMM_PFN_REQ_FAULT |
+				 (write ? HMM_PFN_REQ_WRITE : 0),
+	};
+	unsigned long few[FILL_FAST] CMAD_UNINITIALIZED;
+	struct cmad_chunk *chunk;
+	int rc = -ENOMEM;
+
+	if (end <= start || end > space->mm->task_size)
+		return false;
+	chunk = chunk_worth_filling(space, start >> CMAD_CHUNK_SHIFT, nr);
+	if (!chunk)
+		return false;
+
+	range.notifier = &chunk->notifier;
+	range.hmm_pfns = few;
+	if (nr > FILL_FAST)
+		range.hmm_pfns = kmalloc_array(nr, sizeof(*range.hmm_pfns),
+					       GFP_KERNEL | __GFP_NOWARN);
+	if (range.hmm_pfns)
+		rc = chunk_fill(chunk, &range);
+	if (range.hmm_pfns != few)
+		kfree(range.hmm_pfns);
+	cmad_chunk_put(chunk);
+	if (!rc)
+		cmad_count(fills, 1);
+	return !rc;
+}
