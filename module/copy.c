@@ -32,6 +32,7 @@
 #define BATCH_FAST 32		/* pages, their array on the stack */
 #define BATCH_MAX 512		/* pages, their array allocated */
 #define HOLD_MAX 0x100000UL	/* bytes copied under a chunk's lock */
+#define SEGMENT_MIN 4096UL	/* of them, what a shorter segment counts for */
 #define FAULT_PAGES 16		/* pinned where the caller's memory faults */
 
 /**
@@ -59,6 +60,25 @@ static int stop(struct cmad_copy *copy, u32 side, u64 addr)
 	return -EFAULT;
 }
 
+/* The segment that the next byte belongs to; there is one. */
+static __always_inline const struct cma_iovec *vec_here(struct cmad_vec *vec)
+{
+	while (vec->off == vec->iov[vec->seg].len) {
+		vec->seg++;
+		vec->off = 0;
+	}
+	return &vec->iov[vec->seg];
+}
+
+/* @n bytes more are done; they lie in one segment a side. */
+static __always_inline void copy_advance(struct cmad_copy *copy, u64 n)
+{
+	copy->local.off += n;
+	copy->remote.off += n;
+	copy->copied += n;
+	copy->left -= n;
+}
+
 /*
  * Copy between @len bytes of kernel memory and the caller's next segments.
  * False if the caller's memory faulted, at the point that is reached then.
@@ -68,7 +88,7 @@ static bool copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
 	struct cmad_vec *vec = &copy->local;
 
 	while (len) {
-		struct cma_iovec *iov = &vec->iov[vec->seg];
+		const struct cma_iovec *iov = vec_here(vec);
 		unsigned long n = min(len, iov->len - vec->off);
 		void __user *user = u64_to_user_ptr(iov->base + vec->off);
 		unsigned long missed;
@@ -78,16 +98,9 @@ static bool copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
 		else
 			missed = raw_copy_to_user(user, kaddr, n);
 
-		n -= missed;
-		vec->off += n;
-		copy->copied += n;
-		copy->left -= n;
+		copy_advance(copy, n - missed);
 		if (missed)
 			return false;
-		if (vec->off == iov->len) {
-			vec->seg++;
-			vec->off = 0;
-		}
 		kaddr += n;
 		len -= n;
 	}
@@ -225,81 +238,84 @@ copy_entries(const unsigned long *entry, unsigned int offset,
 }
 
 /*
- * Copy what @chunk translates of @len bytes at @addr, which lie in it; its
- * lock is held. False if the caller's memory faulted.
+ * Where the copy goes on in the peer's memory, and how much of the segment
+ * there can be reached: 0 past the end of what the grant is for.
  */
-static bool copy_chunk(struct cmad_copy *copy, const struct cmad_chunk *chunk,
-		       u64 addr, u64 len)
+static __always_inline u64 remote_here(const struct cmad_grant *grant,
+				       struct cmad_vec *vec, u64 *addr)
 {
-	struct cmad_vec *vec = &copy->local;
+	const struct cma_iovec *iov = vec_here(vec);
+	u64 offset = iov->base + vec->off;
+
+	*addr = grant->base + offset;
+	if (offset >= grant->length)
+		return 0;
+	return min(iov->len - vec->off, grant->length - offset);
+}
+
+/*
+ * Copy on, segment by segment, as long as they lie in @chunk and it translates
+ * them, but not for too long: its lock is held, and invalidation waits for it.
+ * False if the caller's memory faulted.
+ */
+static bool copy_chunk(struct engine *engine, const struct cmad_chunk *chunk)
+{
+	struct cmad_copy *copy = engine->copy;
+	struct cmad_vec *local = &copy->local;
+	u64 base = (u64)chunk->index << CMAD_CHUNK_SHIFT;
+	u64 budget = HOLD_MAX;
 	bool faulted = false;
 
 	pagefault_disable();
-	while (len) {
-		struct cma_iovec *iov = &vec->iov[vec->seg];
-		unsigned long index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
-		const unsigned long *entry = &chunk->entries[index];
-		void __user *user = u64_to_user_ptr(iov->base + vec->off);
-		unsigned long n = min(len, iov->len - vec->off);
-		unsigned long done;
+	do {
+		const struct cma_iovec *iov = vec_here(local);
+		void __user *user = u64_to_user_ptr(iov->base + local->off);
+		unsigned long n, done;
+		const unsigned long *entry;
+		u64 addr, len;
 
+		len = remote_here(engine->grant, &copy->remote, &addr);
+		if (!len || addr - base >= CMAD_CHUNK_SIZE)
+			break;
+		entry = &chunk->entries[(addr - base) >> PAGE_SHIFT];
+		n = min(min(len, iov->len - local->off),
+			min(base + CMAD_CHUNK_SIZE - addr, budget));
 		if (copy->write)
 			done = copy_entries(entry, offset_in_page(addr), user,
 					    n, true, &faulted);
 		else
 			done = copy_entries(entry, offset_in_page(addr), user,
 					    n, false, &faulted);
-		vec->off += done;
-		copy->copied += done;
-		copy->left -= done;
-		if (vec->off == iov->len) {
-			vec->seg++;
-			vec->off = 0;
-		}
+		copy_advance(copy, done);
 		if (done != n)
 			break;
-		addr += n;
-		len -= n;
-	}
+		/* However short, a segment takes its time. */
+		budget -= min_t(u64, budget, max(n, SEGMENT_MIN));
+	} while (copy->left && budget);
 	pagefault_enable();
 	return !faulted;
 }
 
-/*
- * Copy as much of @len bytes at @addr, which lie in one chunk, as the cache
- * translates. False if the caller's memory faulted.
- */
-static bool copy_cached(struct engine *engine, u64 addr, u64 len)
+/* Copy on by the cache at @addr; false if the caller's memory faulted. */
+static bool copy_cached(struct engine *engine, u64 addr)
 {
-	struct cmad_copy *copy = engine->copy;
-	bool done = true;
+	struct cmad_chunk *chunk;
+	bool done;
 
-	while (len && done) {
-		u64 part = min(len, HOLD_MAX - (addr & (HOLD_MAX - 1)));
-		u64 goal = copy->copied + part;
-		struct cmad_chunk *chunk;
-
-		rcu_read_lock();
-		chunk = cmad_chunk_trylock(engine->space, addr);
-		rcu_read_unlock();
-		if (!chunk)
-			break;
-		done = copy_chunk(copy, chunk, addr, part);
-		up_read(&chunk->lock);
-		cond_resched();
-
-		if (copy->copied != goal)
-			break;
-		addr += part;
-		len -= part;
-	}
+	rcu_read_lock();
+	chunk = cmad_chunk_trylock(engine->space, addr);
+	rcu_read_unlock();
+	if (!chunk)
+		return true;
+	done = copy_chunk(engine, chunk);
+	up_read(&chunk->lock);
 	return done;
 }
 
 /*
- * Get on with @len bytes at @addr, which lie in one chunk and are not cached:
- * translate them if that is worth it, else pin. The peer's memory is kept for
- * no longer than this.
+ * Get on with @len bytes at @addr, which lie in one chunk and one segment and
+ * are not cached: translate them if that is worth it, else pin. The peer's
+ * memory is kept for no longer than this.
  */
 static int copy_uncached(struct engine *engine, u64 addr, u64 len, bool faulted)
 {
@@ -312,7 +328,7 @@ static int copy_uncached(struct engine *engine, u64 addr, u64 len, bool faulted)
 		return -ESRCH;
 
 	if (!faulted && cmad_space_fill(space, addr, len, copy->write))
-		faulted = !copy_cached(engine, addr, len);
+		faulted = !copy_cached(engine, addr);
 	if (copy->copied == begin) {
 		if (faulted)
 			len = min_t(u64, len, FAULT_PAGES * PAGE_SIZE);
@@ -324,49 +340,29 @@ static int copy_uncached(struct engine *engine, u64 addr, u64 len, bool faulted)
 	return rc;
 }
 
-/* Get on with @len bytes at @addr. */
-static int copy_step(struct engine *engine, u64 addr, u64 len)
+/* Get on with the copy; not for long. */
+static int copy_step(struct engine *engine)
 {
 	const struct cmad_window *window = engine->grant->window;
 	struct cmad_copy *copy = engine->copy;
 	u64 begin = copy->copied;
+	u64 addr, len;
 	bool faulted;
 
 	if (window && READ_ONCE(window->ended))
 		return -EIDRM;
 	if (fatal_signal_pending(current))
 		return -EINTR;
+	len = remote_here(engine->grant, &copy->remote, &addr);
+	if (!len)
+		return stop(copy, CMA_FAULT_REMOTE, addr);
 
-	len = min(len, CMAD_CHUNK_SIZE - (addr & (CMAD_CHUNK_SIZE - 1)));
-	faulted = !copy_cached(engine, addr, len);
+	faulted = !copy_cached(engine, addr);
 	if (copy->copied != begin)
 		return 0;
+	len = min3(len, copy->left,
+		   CMAD_CHUNK_SIZE - (addr & (CMAD_CHUNK_SIZE - 1)));
 	return copy_uncached(engine, addr, len, faulted);
-}
-
-/*
- * Copy the first @len bytes of a remote segment at @offset from where the
- * grant begins; past its end there is no memory to be had.
- */
-static int copy_segment(struct engine *engine, u64 offset, u64 len)
-{
-	const struct cmad_grant *grant = engine->grant;
-	struct cmad_copy *copy = engine->copy;
-	int rc = 0;
-
-	while (len && !rc) {
-		u64 begin = copy->copied;
-
-		if (offset >= grant->length)
-			return stop(copy, CMA_FAULT_REMOTE, offset);
-		rc = copy_step(engine, grant->base + offset,
-			       min(len, grant->length - offset));
-		offset += copy->copied - begin;
-		len -= copy->copied - begin;
-	}
-	if (copy->fault_side == CMA_FAULT_REMOTE)
-		copy->fault_addr = offset;
-	return rc;
 }
 
 /*
@@ -377,7 +373,6 @@ int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
 {
 	u32 access = copy->write ? CMA_ACCESS_WRITE : CMA_ACCESS_READ;
 	struct mm_struct *mm = grant->space->mm;
-	struct cmad_vec *remote = &copy->remote;
 	struct engine engine CMAD_UNINITIALIZED;
 	int rc = 0;
 
@@ -390,12 +385,13 @@ int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
 	engine.max = BATCH_FAST;
 
 	trace_cmad_copy_begin(copy, mm);
-	for (; copy->left && !rc; remote->seg++) {
-		struct cma_iovec *iov = &remote->iov[remote->seg];
-
-		rc = copy_segment(&engine, iov->base,
-				  min(iov->len, copy->left));
+	while (copy->left && !rc) {
+		rc = copy_step(&engine);
+		cond_resched();
 	}
+	/* The caller knows addresses of its grant. */
+	if (copy->fault_side == CMA_FAULT_REMOTE)
+		copy->fault_addr -= grant->base;
 	if (engine.pages != engine.fast)
 		kfree(engine.pages);
 
