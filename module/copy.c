@@ -150,21 +150,45 @@ static void pin_array(struct engine *engine, unsigned long nr)
 	}
 }
 
-/* Pin up to @nr pages from @addr on: how many it were, or an error. */
-static long pin(struct engine *engine, unsigned long addr, unsigned long nr)
+/*
+ * Get hold of up to @nr pages from @addr on: how many it were, or an error.
+ *
+ * Pages that are written to are pinned, so that fork() and copy-on-write leave
+ * them to their owner. Those that are read are only referenced: a pin would
+ * break up pages that are shared with a child or by KSM. The owner may get a
+ * copy of such a page, and write to that, while we read the page; but then its
+ * write is later than the beginning of our call, as if we had been quicker.
+ */
+static long pages_get(struct engine *engine, unsigned long addr,
+		      unsigned long nr)
 {
 	struct mm_struct *mm = engine->space->mm;
 	int locked = 1;
-	long pinned;
+	long got;
 
-	if (mmap_read_lock_killable(mm))
+	if (!mmap_read_trylock(mm) && mmap_read_lock_killable(mm))
 		return -EINTR;
-	pinned = cmad_pin_remote(mm, addr & PAGE_MASK, min(nr, engine->max),
-				 engine->copy->write ? FOLL_WRITE : 0,
-				 engine->pages, &locked);
+	nr = min_t(unsigned long, nr, engine->max);
+	if (engine->copy->write)
+		got = cmad_pin_remote(mm, addr & PAGE_MASK, nr, FOLL_WRITE,
+				      engine->pages, &locked);
+	else
+		got = cmad_get_remote(mm, addr & PAGE_MASK, nr, 0,
+				      engine->pages, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
-	return pinned;
+	return got;
+}
+
+static void pages_put(struct engine *engine, long nr)
+{
+	long i;
+
+	if (engine->copy->write && nr > 0)
+		unpin_user_pages_dirty_lock(engine->pages, nr, true);
+	else
+		for (i = 0; i < nr; i++)
+			put_page(engine->pages[i]);
 }
 
 /* Copy @len bytes at @addr by pinning, batch by batch. */
@@ -175,23 +199,22 @@ static int copy_pinned(struct engine *engine, u64 addr, u64 len)
 	while (len) {
 		unsigned int offset = offset_in_page(addr);
 		unsigned long nr = DIV_ROUND_UP_ULL(len + offset, PAGE_SIZE);
-		long pinned;
+		long got;
 		u64 bytes;
 		int rc;
 
 		pin_array(engine, nr);
-		pinned = pin(engine, addr, nr);
+		got = pages_get(engine, addr, nr);
 		if (fatal_signal_pending(current)) {
-			if (pinned > 0)
-				unpin_user_pages(engine->pages, pinned);
+			pages_put(engine, got);
 			return -EINTR;
 		}
-		if (pinned <= 0)
+		if (got <= 0)
 			return stop(copy, CMA_FAULT_REMOTE, addr);
 
-		bytes = min(len, (u64)pinned * PAGE_SIZE - offset);
-		rc = copy_pages(copy, engine->pages, pinned, offset, bytes);
-		unpin_user_pages_dirty_lock(engine->pages, pinned, copy->write);
+		bytes = min(len, (u64)got * PAGE_SIZE - offset);
+		rc = copy_pages(copy, engine->pages, got, offset, bytes);
+		pages_put(engine, got);
 		if (rc)
 			return rc;
 		addr += bytes;

@@ -57,6 +57,18 @@ static inline bool cmad_task_dumpable(struct task_struct *task,
 #endif
 }
 
+/* get_user_pages_remote(), which once had an argument for the VMAs. */
+static inline long cmad_get_remote(struct mm_struct *mm, unsigned long start,
+				   unsigned long nr, unsigned int flags,
+				   struct page **pages, int *locked)
+{
+#ifdef CMAD_HAVE_PIN_REMOTE_WITHOUT_VMAS
+	return get_user_pages_remote(mm, start, nr, flags, pages, locked);
+#else
+	return get_user_pages_remote(mm, start, nr, flags, pages, NULL, locked);
+#endif
+}
+
 /* pin_user_pages_remote(), which once had an argument for the VMAs. */
 static inline long cmad_pin_remote(struct mm_struct *mm, unsigned long start,
 				   unsigned long nr, unsigned int flags,
