@@ -7,29 +7,79 @@
  * address space is gone.
  */
 #include <linux/err.h>
-#include <linux/xarray.h>
+#include <linux/nospec.h>
+#include <linux/overflow.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
 
 #include "private.h"
+
+#define HANDLES_MIN 64
+
+static struct cmad_handles *handles_locked(struct cmad_file *cf)
+{
+	return rcu_dereference_protected(cf->handles,
+					 lockdep_is_held(&cf->handles_lock));
+}
+
+/* A table with room for more in place of @old, or an ERR_PTR. */
+static struct cmad_handles *handles_grow(struct cmad_file *cf,
+					 struct cmad_handles *old)
+{
+	u32 size = old ? min(2 * old->size, CMAD_MAX_HANDLES + 1U) :
+			 HANDLES_MIN;
+	struct cmad_handles *new;
+
+	if (old && old->size == size)
+		return ERR_PTR(-ENOSPC);
+	new = kvzalloc(struct_size(new, slot, size),
+		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	new->size = size;
+	if (old)
+		memcpy(new->slot, old->slot, flex_array_size(old, slot, old->size));
+	rcu_assign_pointer(cf->handles, new);
+	if (old)
+		kvfree_rcu(old, rcu);
+	return new;
+}
 
 /* Takes the grant over. Returns the new handle's id, or an error. */
 int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant)
 {
-	u32 id;
-	int rc;
+	struct cmad_handles *handles;
+	u32 id = 1;
 
-	rc = xa_alloc(&cf->handles, &id, grant,
-		      XA_LIMIT(1, CMAD_MAX_HANDLES), GFP_KERNEL_ACCOUNT);
-	if (rc) {
+	mutex_lock(&cf->handles_lock);
+	handles = handles_locked(cf);
+	while (handles && id < handles->size &&
+	       rcu_access_pointer(handles->slot[id]))
+		id++;
+	if (!handles || id == handles->size)
+		handles = handles_grow(cf, handles);
+	if (!IS_ERR(handles))
+		rcu_assign_pointer(handles->slot[id], grant);
+	mutex_unlock(&cf->handles_lock);
+
+	if (IS_ERR(handles)) {
 		cmad_grant_put(grant);
-		return rc == -EBUSY ? -ENOSPC : rc;
+		return PTR_ERR(handles);
 	}
 	return id;
 }
 
 int cmad_handle_close(struct cmad_file *cf, s32 id)
 {
-	struct cmad_grant *grant = id > 0 ? xa_erase(&cf->handles, id) : NULL;
+	struct cmad_grant *grant = NULL;
+	struct cmad_handles *handles;
 
+	mutex_lock(&cf->handles_lock);
+	handles = handles_locked(cf);
+	if (handles && (u32)id < handles->size)
+		grant = rcu_replace_pointer(handles->slot[id], NULL,
+					    lockdep_is_held(&cf->handles_lock));
+	mutex_unlock(&cf->handles_lock);
 	if (!grant)
 		return -ENOENT;
 
@@ -40,15 +90,12 @@ int cmad_handle_close(struct cmad_file *cf, s32 id)
 /* The handle's grant, or NULL. Under RCU, and good under it. */
 struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
 {
-	XA_STATE(xas, &cf->handles, id);
-	struct cmad_grant *grant;
+	const struct cmad_handles *handles = rcu_dereference(cf->handles);
 
-	if (id <= 0)
+	if (!handles || (u32)id >= handles->size)
 		return NULL;
-	do {
-		grant = xas_load(&xas);
-	} while (xas_retry(&xas, grant));
-	return grant;
+	id = array_index_nospec(id, handles->size);
+	return rcu_dereference(handles->slot[id]);
 }
 
 /*
@@ -84,12 +131,17 @@ struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict)
 /* The file's last reference is gone: nobody looks handles up any more. */
 void cmad_handles_free(struct cmad_file *cf)
 {
-	struct cmad_grant *grant;
-	unsigned long id;
+	struct cmad_handles *handles;
+	u32 id;
 
-	xa_for_each(&cf->handles, id, grant) {
-		cmad_grant_put(grant);
+	handles = rcu_dereference_protected(cf->handles, true);
+	for (id = 1; handles && id < handles->size; id++) {
+		struct cmad_grant *grant;
+
+		grant = rcu_dereference_protected(handles->slot[id], true);
+		if (grant)
+			cmad_grant_put(grant);
 		cond_resched();
 	}
-	xa_destroy(&cf->handles);
+	kvfree(handles);
 }

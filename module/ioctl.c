@@ -76,24 +76,25 @@ static int copy_report(const struct cmad_copy *copy,
 	return 0;
 }
 
-/* The long way, which every copy can go. */
+/* The long way, which every copy can go. Takes over @grant, if there is one. */
 static noinline long copy_long(struct cmad_file *cf,
 			       const struct cma_ioc_copy *args,
-			       struct cma_ioc_copy __user *out)
+			       struct cma_ioc_copy __user *out,
+			       struct cmad_grant *grant)
 {
 	struct cmad_copy copy CMAD_UNINITIALIZED;
-	struct cmad_grant *grant;
 	int rc;
 
 	rc = cmad_copy_import(&copy, args);
 	if (!rc && copy.left) {
-		grant = copy_grant(cf, args);
+		if (!grant)
+			grant = copy_grant(cf, args);
 		rc = PTR_ERR_OR_ZERO(grant);
-		if (!rc) {
+		if (!rc)
 			rc = cmad_copy_run(&copy, grant);
-			cmad_grant_put(grant);
-		}
 	}
+	if (!IS_ERR_OR_NULL(grant))
+		cmad_grant_put(grant);
 	cmad_copy_free(&copy);
 
 	if (!rc && put_user(copy.copied, &out->copied))
@@ -104,25 +105,62 @@ static noinline long copy_long(struct cmad_file *cf,
 	return rc;
 }
 
-static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
-		       void __user *uarg, u32 size)
+/* The copy that @args ask for; @copied of @out is 0. */
+static __always_inline long copy_any(struct cmad_file *cf,
+				     const struct cma_ioc_copy *args,
+				     struct cma_ioc_copy __user *out)
 {
 	const u32 short_mask = CMA_COPY_SINGLE | CMA_COPY_STRICT;
-	const struct cma_ioc_copy *args = &uargs->copy;
-	struct cma_ioc_copy __user *out = uarg;
+	struct cmad_grant *grant = NULL;
 
 	if (args->flags & ~COPY_FLAGS || args->reserved ||
 	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
 		return -EINVAL;
 
-	/* A structure that cannot be written must not show after the copy. */
+	if ((args->flags & short_mask) == CMA_COPY_SINGLE &&
+	    cmad_copy_short(cf, args, &grant))
+		return put_user(args->local_cnt, &out->copied);
+	return copy_long(cf, args, out, grant);
+}
+
+/*
+ * What a copy needs of the structure, for a caller who knows it as we do; else,
+ * and where it cannot be had, false. It is written to first of all: one that
+ * cannot be written must not show after the copy.
+ */
+static __always_inline bool copy_args(struct cma_ioc_copy *args,
+				      struct cma_ioc_copy __user *uarg)
+{
+	if (!user_access_begin(uarg, sizeof(*uarg)))
+		return false;
+	unsafe_get_user(args->size, &uarg->size, fault);
+	if (args->size != sizeof(*args))
+		goto fault;
+	unsafe_put_user(0, &uarg->copied, fault);
+	unsafe_get_user(args->flags, &uarg->flags, fault);
+	unsafe_get_user(args->peer_type, &uarg->peer_type, fault);
+	unsafe_get_user(args->peer, &uarg->peer, fault);
+	unsafe_get_user(args->local_iov, &uarg->local_iov, fault);
+	unsafe_get_user(args->remote_iov, &uarg->remote_iov, fault);
+	unsafe_get_user(args->local_cnt, &uarg->local_cnt, fault);
+	unsafe_get_user(args->remote_cnt, &uarg->remote_cnt, fault);
+	unsafe_get_user(args->reserved, &uarg->reserved, fault);
+	user_access_end();
+	return true;
+
+fault:
+	user_access_end();
+	return false;
+}
+
+static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
+		       void __user *uarg, u32 size)
+{
+	struct cma_ioc_copy __user *out = uarg;
+
 	if (put_user(0, &out->copied))
 		return -EFAULT;
-
-	if ((args->flags & short_mask) == CMA_COPY_SINGLE &&
-	    cmad_copy_short(cf, args))
-		return put_user(args->local_cnt, &out->copied);
-	return copy_long(cf, args, out);
+	return copy_any(cf, &uargs->copy, out);
 }
 
 /* The grant that a new handle is to hold, or an ERR_PTR. */
@@ -258,43 +296,13 @@ static const struct cmad_op cmad_ops[] = {
 	},
 };
 
-/* How large the caller takes the structure to be. */
-static int args_size(u32 __user *uarg, u32 *size)
+/* Whatever its structure's version, and whatever it is. */
+static noinline long ioctl_any(struct cmad_file *cf, unsigned int cmd,
+			       void __user *uarg)
 {
-	if (!user_access_begin(uarg, sizeof(*uarg)))
-		return -EFAULT;
-	unsafe_get_user(*size, uarg, fault);
-	user_access_end();
-	return 0;
-
-fault:
-	user_access_end();
-	return -EFAULT;
-}
-
-/*
- * Read the structure. Callers who know the very version that we know are the
- * rule; they are spared what copy_from_user() checks for unknown sizes, but
- * not its barrier against speculation past access_ok().
- */
-static int args_read(union cmad_args *args, void __user *uarg, u32 size,
-		     u32 known)
-{
-	if (size != known)
-		return copy_struct_from_user(args, known, uarg, size);
-
-	if (!access_ok(uarg, known))
-		return -EFAULT;
-	barrier_nospec();
-	return raw_copy_from_user(args, uarg, known) ? -EFAULT : 0;
-}
-
-long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	void __user *uarg = (void __user *)arg;
 	const struct cmad_op *op;
 	unsigned int nr = _IOC_NR(cmd);
-	union cmad_args args CMAD_UNINITIALIZED;
+	union cmad_args args;
 	u32 size;
 	int rc;
 
@@ -302,16 +310,26 @@ long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	op = &cmad_ops[array_index_nospec(nr, ARRAY_SIZE(cmad_ops))];
 
-	rc = args_size(uarg, &size);
-	if (rc)
-		return rc;
+	if (get_user(size, (u32 __user *)uarg))
+		return -EFAULT;
 	if (size < op->min_size)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	rc = args_read(&args, uarg, size, op->size);
+	rc = copy_struct_from_user(&args, op->size, uarg, size);
 	if (rc)
 		return rc;
 
-	return op->run(file->private_data, &args, uarg, min(size, op->size));
+	return op->run(cf, &args, uarg, min(size, op->size));
+}
+
+long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct cma_ioc_copy args CMAD_UNINITIALIZED;
+	struct cmad_file *cf = file->private_data;
+	void __user *uarg = (void __user *)arg;
+
+	if (cmd == CMA_IOC_COPY && copy_args(&args, uarg))
+		return copy_any(cf, &args, uarg);
+	return ioctl_any(cf, cmd, uarg);
 }

@@ -19,7 +19,7 @@ static int cmad_open(struct inode *inode, struct file *file)
 	if (!cf)
 		return -ENOMEM;
 
-	xa_init_flags(&cf->handles, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	mutex_init(&cf->handles_lock);
 	INIT_LIST_HEAD(&cf->windows);
 	spin_lock_init(&cf->lock);
 	file->private_data = cf;

@@ -26,13 +26,13 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 #include <uapi/cma.h>
 
@@ -180,8 +180,22 @@ struct cmad_window {
 };
 
 /**
+ * struct cmad_handles - a table of handles, as large as they need it
+ * @rcu: frees it, when a larger one took its place
+ * @size: entries at @slot
+ * @slot: a handle's grant, or NULL; there is no handle 0
+ */
+struct cmad_handles {
+	struct rcu_head rcu;
+	u32 size;
+	struct cmad_grant __rcu *slot[];
+};
+
+/**
  * struct cmad_file - one open file of /dev/cma
- * @handles: id to &struct cmad_grant; readers under RCU, writers under xa_lock
+ * @handles: grants by the number of their handle, or NULL before the first;
+ *	readers under RCU
+ * @handles_lock: see there
  * @windows: what was created here; windows_lock
  * @nr_windows: windows there; windows_lock
  * @lock: see there
@@ -189,7 +203,8 @@ struct cmad_window {
  * @next_way: of a full set, the slot that is overwritten next; @lock
  */
 struct cmad_file {
-	struct xarray handles;
+	struct cmad_handles __rcu *handles;
+	struct mutex handles_lock; /* writers of @handles */
 	struct list_head windows;
 	unsigned int nr_windows;
 	spinlock_t lock; /* writers of @verdicts and @next_way */
@@ -302,7 +317,8 @@ void cmad_space_touch(struct cmad_space *space, unsigned long addr);
 int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant);
 
 /* short.c */
-bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args);
+bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
+		     struct cmad_grant **grantp);
 
 /* stat.c */
 struct cmad_stat {

@@ -61,8 +61,13 @@ static bool grant_reaches(const struct cmad_grant *grant,
 	       !(grant->window && READ_ONCE(grant->window->ended));
 }
 
-/* Whether the whole copy is done. The arguments are valid. */
-bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args)
+/*
+ * Whether the whole copy is done. The arguments are valid. If it is not,
+ * @grantp may have become the grant, with a reference, so that the long way
+ * need not look for it.
+ */
+bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
+		     struct cmad_grant **grantp)
 {
 	unsigned long len = args->local_cnt;
 	struct cmad_chunk *chunk = NULL;
@@ -70,7 +75,7 @@ bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args)
 	unsigned long missed;
 	u64 addr;
 
-	if (args->local_cnt != args->remote_cnt || !len || len > PAGE_SIZE ||
+	if (args->local_cnt != args->remote_cnt || len - 1 >= PAGE_SIZE ||
 	    !access_ok(u64_to_user_ptr(args->local_iov), len))
 		return false;
 
@@ -81,6 +86,8 @@ bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args)
 		if (offset_in_page(addr) + len <= PAGE_SIZE)
 			chunk = cmad_chunk_trylock(grant->space, addr);
 	}
+	if (!chunk && grant && refcount_inc_not_zero(&grant->refs))
+		*grantp = grant;
 	rcu_read_unlock();
 	if (!chunk)
 		return false;
