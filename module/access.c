@@ -43,6 +43,13 @@ module_param_named(verdict_ms, cmad_verdict_ms, uint, 0444);
 MODULE_PARM_DESC(verdict_ms,
 		 "Milliseconds for which a permission verdict may be reused (default 100, 0: never)");
 
+/*
+ * A verdict that expired is kept for a while: it holds what is cached of its
+ * peer until the next judgement. What a dead peer leaves is not worth that.
+ */
+#define VERDICT_IDLE (10 * HZ)
+#define SWEEP_PERIOD HZ
+
 /* Written by init only. */
 static struct vfsmount *proc_mnt;	/* the private procfs */
 static struct file *proc_root;		/* its root, open */
@@ -358,6 +365,40 @@ static void verdict_keep(struct cmad_file *cf, struct cmad_grant *grant)
 
 	if (old)
 		cmad_grant_put(old);
+	queue_delayed_work(cmad_wq, &cf->sweep, SWEEP_PERIOD);
+}
+
+static bool verdict_is_waste(const struct cmad_grant *grant)
+{
+	return !atomic_read(&grant->space->mm->mm_users) ||
+	       time_after(jiffies, grant->expires + VERDICT_IDLE);
+}
+
+/* As long as there are verdicts; then the next one starts it again. */
+static void verdicts_sweep(struct work_struct *work)
+{
+	struct cmad_file *cf = container_of(to_delayed_work(work),
+					    struct cmad_file, sweep);
+	struct cmad_grant __rcu **slot = &cf->verdicts[0][0];
+	struct cmad_grant __rcu **end = slot + CMAD_VERDICTS;
+	bool more = false;
+
+	spin_lock(&cf->lock);
+	for (; slot < end; slot++) {
+		struct cmad_grant *grant;
+
+		grant = rcu_dereference_protected(*slot,
+						  lockdep_is_held(&cf->lock));
+		if (grant && verdict_is_waste(grant)) {
+			RCU_INIT_POINTER(*slot, NULL);
+			cmad_grant_put(grant);
+		} else if (grant) {
+			more = true;
+		}
+	}
+	spin_unlock(&cf->lock);
+	if (more)
+		queue_delayed_work(cmad_wq, &cf->sweep, SWEEP_PERIOD);
 }
 
 /*
@@ -383,13 +424,19 @@ struct cmad_grant *cmad_access_grant(struct cmad_file *cf, struct pid *pid,
 	return grant;
 }
 
+void cmad_verdicts_init(struct cmad_file *cf)
+{
+	spin_lock_init(&cf->lock);
+	INIT_DEFERRABLE_WORK(&cf->sweep, verdicts_sweep);
+}
+
 /* The file's last reference is gone: nobody looks verdicts up any more. */
 void cmad_verdicts_free(struct cmad_file *cf)
 {
 	struct cmad_grant __rcu **slot = &cf->verdicts[0][0];
-	struct cmad_grant __rcu **end = slot + sizeof(cf->verdicts) /
-					       sizeof(*slot);
+	struct cmad_grant __rcu **end = slot + CMAD_VERDICTS;
 
+	cancel_delayed_work_sync(&cf->sweep);
 	for (; slot < end; slot++) {
 		struct cmad_grant *grant;
 

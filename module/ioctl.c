@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The door: one table of ioctls, and for each the way in and out of the
- * caller's memory. A structure is read once, with copy_struct_from_user(), so
- * that a caller who changes it meanwhile changes nothing; only out fields are
- * written back.
+ * caller's memory. A structure is read once, so that a caller who changes it
+ * meanwhile changes nothing; only out fields are written back. Copies, which
+ * are short and many, pass by the table where they can.
  */
 #include <linux/err.h>
 #include <linux/nospec.h>

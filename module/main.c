@@ -21,7 +21,7 @@ static int cmad_open(struct inode *inode, struct file *file)
 
 	mutex_init(&cf->handles_lock);
 	INIT_LIST_HEAD(&cf->windows);
-	spin_lock_init(&cf->lock);
+	cmad_verdicts_init(cf);
 	file->private_data = cf;
 	return nonseekable_open(inode, file);
 }

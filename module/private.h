@@ -47,6 +47,7 @@
 /* Sets by peer and caller, so that 64 ranks a node fit with room to spare. */
 #define CMAD_VERDICT_SET_BITS 6
 #define CMAD_VERDICT_WAYS 4
+#define CMAD_VERDICTS (CMAD_VERDICT_WAYS << CMAD_VERDICT_SET_BITS)
 #define CMAD_FAST_IOV 8
 
 #define CMAD_CHUNK_SHIFT 21
@@ -201,6 +202,7 @@ struct cmad_handles {
  * @lock: see there
  * @verdicts: recent judgements, in sets; readers under RCU
  * @next_way: of a full set, the slot that is overwritten next; @lock
+ * @sweep: gives up verdicts that are of no use
  */
 struct cmad_file {
 	struct cmad_handles __rcu *handles;
@@ -211,6 +213,7 @@ struct cmad_file {
 	struct cmad_grant __rcu *verdicts[1 << CMAD_VERDICT_SET_BITS]
 					 [CMAD_VERDICT_WAYS];
 	unsigned int next_way;
+	struct delayed_work sweep;
 };
 
 /**
@@ -273,6 +276,7 @@ struct cmad_grant *cmad_access_grant(struct cmad_file *cf, struct pid *pid,
 				     bool strict);
 struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid);
 void cmad_grant_put(struct cmad_grant *grant);
+void cmad_verdicts_init(struct cmad_file *cf);
 void cmad_verdicts_free(struct cmad_file *cf);
 
 /* handle.c */
