@@ -9,16 +9,19 @@
 #include <atomic>
 #include <climits>
 #include <csignal>
+#include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <memory>
 #include <sched.h>
 #include <set>
+#include <string>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -173,6 +176,87 @@ TEST_F(Handle, OutlivesTheThreadThatItWasOpenedFor)
   const Outcome opened = twin.device().open(CMA_PEER_PID, tid);
   ASSERT_EQ(opened.error, 0);
   EXPECT_EQ(copy_by_handle(twin.device(), static_cast<int>(opened.result)), gives(64));
+}
+
+TEST_F(Handle, OneAddressSpaceInTwoProcesses)
+{
+  const auto sibling =
+      static_cast<pid_t>(twin.peer().call([]() -> long { return clone_sibling(0); }));
+  const Outcome opened = twin.device().open(CMA_PEER_PID, sibling);
+  ASSERT_EQ(opened.error, 0);
+  const auto handle = static_cast<int>(opened.result);
+  auto strict =
+      as_ioctl(Route::HandleStrict, {0, -1, handle}, {false, &local, 1, &remote, 1, 0});
+  // What is written by the handle of one is read by that of the other.
+  std::memset(local.iov_base, 0x5a, local.iov_len);
+  EXPECT_EQ(run(twin.device(), Route::Handle, {0, -1, handle},
+                {true, &local, 1, &remote, 1, 0}),
+            gives(64));
+  std::memset(local.iov_base, 0, local.iov_len);
+  EXPECT_EQ(copy_by_handle(twin.device(), twin.target().handle), gives(64));
+  EXPECT_EQ(*static_cast<uint8_t *>(local.iov_base), 0x5a);
+  EXPECT_EQ(twin.device().copy(strict), gives(64));
+
+  // The one goes, and the memory stays the other's; only to judge it is too late.
+  kill(sibling, SIGKILL);
+  twin.peer().call([=]() -> long { return waitpid(sibling, nullptr, 0); });
+  EXPECT_EQ(copy_by_handle(twin.device(), handle), gives(64));
+  EXPECT_EQ(twin.device().copy(strict), fails(ESRCH));
+  twin.peer().kill(SIGKILL);
+  twin.peer().wait();
+  EXPECT_EQ(copy_by_handle(twin.device(), handle), fails(ESRCH));
+}
+
+/// The only child of a process, once it has one.
+pid_t child_of(pid_t parent)
+{
+  const std::string number = std::to_string(parent);
+  for (int i = 0; i < 1000; i++) {
+    pid_t child = 0;
+    if (std::ifstream("/proc/" + number + "/task/" + number + "/children") >> child)
+      return child;
+    usleep(10'000);
+  }
+  return -1;
+}
+
+TEST_F(Handle, OfAVforkChildIsItsParents)
+{
+  // In the parent's memory; the child execs when it is no longer 0.
+  volatile auto *const word = reinterpret_cast<volatile uint64_t *>(twin.remote().base());
+  twin.peer().call([=]() -> long { return static_cast<long>(*word = 0); });
+  twin.peer().post([=]() -> long {
+    const pid_t child = vfork();
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      while (*word == 0)
+        usleep(1000);
+      execl("/proc/self/exe", "cma-device-tests", "--helper", "sleep", nullptr);
+      _exit(1);
+    }
+    return child;
+  });
+  const pid_t child = child_of(twin.peer().pid());
+  ASSERT_GT(child, 0);
+  const Outcome opened = twin.device().open(CMA_PEER_PID, child);
+  ASSERT_EQ(opened.error, 0);
+  const auto handle = static_cast<int>(opened.result);
+  std::memset(local.iov_base, 1, local.iov_len);
+  const Call write = {true, &local, 1, &remote, 1, 0};
+  EXPECT_EQ(run(twin.device(), Route::Handle, {0, -1, handle}, write), gives(64));
+  EXPECT_EQ(twin.peer().answer(), child);
+
+  // The parent goes on a moment before the child has memory of its own. Then the handle
+  // still is the parent's.
+  const Call read = {false, &local, 1, &remote, 1, 0};
+  for (int i = 0; i < 1000 && run(twin.device(), Route::PidStrict, {child, -1, 0},
+                                  read) != fails(EFAULT);
+       i++)
+    usleep(10'000);
+  EXPECT_EQ(run(twin.device(), Route::PidStrict, {child, -1, 0}, read), fails(EFAULT));
+  EXPECT_EQ(copy_by_handle(twin.device(), handle), gives(64));
+  auto strict = as_ioctl(Route::HandleStrict, {0, -1, handle}, read);
+  EXPECT_EQ(twin.device().copy(strict), fails(ESRCH));
 }
 
 /// MemAvailable, in bytes.
