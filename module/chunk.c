@@ -82,6 +82,7 @@ static void chunk_destroy(struct cmad_chunk *chunk)
 {
 	down_write(&chunk->lock);
 	chunk->dead = true;
+	cmad_flat_drop(chunk);
 	up_write(&chunk->lock);
 	mmu_interval_notifier_remove(&chunk->notifier);
 	call_rcu(&chunk->rcu, chunk_release);
@@ -105,6 +106,7 @@ static bool chunk_invalidate(struct mmu_interval_notifier *notifier,
 
 	mmu_interval_set_seq(notifier, seq);
 #ifndef CMAD_TEST_STALE	/* the stress tests' negative control */
+	cmad_flat_drop(chunk);
 	memset(&chunk->entries[start >> PAGE_SHIFT], 0,
 	       ((end >> PAGE_SHIFT) - (start >> PAGE_SHIFT) + 1) *
 	       sizeof(*chunk->entries));
@@ -235,6 +237,7 @@ static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
 		return NULL;
 	}
 	init_rwsem(&chunk->lock);
+	cmad_flat_init(chunk);
 	refcount_set(&chunk->refs, 2);	/* the table's and the caller's */
 	INIT_WORK(&chunk->evict, chunk_evict);
 	chunk->space = space;

@@ -276,12 +276,50 @@ static __always_inline u64 remote_here(const struct cmad_grant *grant,
 	return min(iov->len - vec->off, grant->length - offset);
 }
 
+/* Where @len bytes at @offset of @chunk lie in one piece, or NULL. */
+static void *flat_at(const struct cmad_chunk *chunk, unsigned long offset,
+		     unsigned long len, bool write)
+{
+	const struct cmad_flat *flat = chunk->flat;
+
+	if (!flat || (write && !flat->write))
+		return NULL;
+	offset -= (unsigned long)flat->first << PAGE_SHIFT;
+	if (offset >= (unsigned long)flat->nr << PAGE_SHIFT ||
+	    len > ((unsigned long)flat->nr << PAGE_SHIFT) - offset)
+		return NULL;
+	return flat->base + offset;
+}
+
+/* The same for @offset of @chunk; in one go, if it is flat there. */
+static __always_inline unsigned long
+copy_translated(struct cmad_chunk *chunk, unsigned long offset,
+		void __user *user, unsigned long len, bool write, bool *faulted)
+{
+	void *kaddr = flat_at(chunk, offset, len, write);
+	unsigned long missed, done;
+
+	if (!kaddr) {
+		done = copy_entries(&chunk->entries[offset >> PAGE_SHIFT],
+				    offset_in_page(offset), user, len, write,
+				    faulted);
+		WRITE_ONCE(chunk->carried, READ_ONCE(chunk->carried) + done);
+		return done;
+	}
+	if (write)
+		missed = raw_copy_from_user(kaddr, user, len);
+	else
+		missed = raw_copy_to_user(user, kaddr, len);
+	*faulted = missed;
+	return len - missed;
+}
+
 /*
  * Copy on, segment by segment, as long as they lie in @chunk and it translates
  * them, but not for too long: its lock is held, and invalidation waits for it.
  * False if the caller's memory faulted.
  */
-static bool copy_chunk(struct engine *engine, const struct cmad_chunk *chunk)
+static bool copy_chunk(struct engine *engine, struct cmad_chunk *chunk)
 {
 	struct cmad_copy *copy = engine->copy;
 	struct cmad_vec *local = &copy->local;
@@ -294,21 +332,19 @@ static bool copy_chunk(struct engine *engine, const struct cmad_chunk *chunk)
 		const struct cma_iovec *iov = vec_here(local);
 		void __user *user = u64_to_user_ptr(iov->base + local->off);
 		unsigned long n, done;
-		const unsigned long *entry;
 		u64 addr, len;
 
 		len = remote_here(engine->grant, &copy->remote, &addr);
 		if (!len || addr - base >= CMAD_CHUNK_SIZE)
 			break;
-		entry = &chunk->entries[(addr - base) >> PAGE_SHIFT];
 		n = min(min(len, iov->len - local->off),
 			min(base + CMAD_CHUNK_SIZE - addr, budget));
 		if (copy->write)
-			done = copy_entries(entry, offset_in_page(addr), user,
-					    n, true, &faulted);
+			done = copy_translated(chunk, addr - base, user, n,
+					       true, &faulted);
 		else
-			done = copy_entries(entry, offset_in_page(addr), user,
-					    n, false, &faulted);
+			done = copy_translated(chunk, addr - base, user, n,
+					       false, &faulted);
 		copy_advance(copy, done);
 		if (done != n)
 			break;
@@ -323,7 +359,7 @@ static bool copy_chunk(struct engine *engine, const struct cmad_chunk *chunk)
 static bool copy_cached(struct engine *engine, u64 addr)
 {
 	struct cmad_chunk *chunk;
-	bool done;
+	bool done, flatten;
 
 	rcu_read_lock();
 	chunk = cmad_chunk_trylock(engine->space, addr);
@@ -331,7 +367,12 @@ static bool copy_cached(struct engine *engine, u64 addr)
 	if (!chunk)
 		return true;
 	done = copy_chunk(engine, chunk);
+	flatten = READ_ONCE(chunk->carried) >= chunk->flat_after;
+	if (flatten)
+		WRITE_ONCE(chunk->carried, 0);
 	up_read(&chunk->lock);
+	if (flatten)
+		cmad_flat_build(engine->space, addr);
 	return done;
 }
 

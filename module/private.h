@@ -91,6 +91,11 @@ struct cmad_space {
  * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock
  * @dead: being destroyed; @lock
  * @used: a copy used it since eviction last looked; a hint, not locked
+ * @flat: many of the pages as one, or NULL; @lock
+ * @carried: bytes copied by @entries since these lost any; readers add to it,
+ *	too, since it only has to be about right
+ * @flat_after: bytes to be carried before @flat is built; @lock
+ * @changes: invalidations; @lock
  * @space: whose; valid until the chunk is off the lists
  * @index: its address >> CMAD_CHUNK_SHIFT
  * @refs: the table's, and one for each fill under way
@@ -106,6 +111,10 @@ struct cmad_chunk {
 	unsigned long *entries;
 	bool dead;
 	bool used;
+	struct cmad_flat *flat;
+	unsigned long carried;
+	unsigned long flat_after;
+	unsigned long changes;
 	struct cmad_space *space;
 	unsigned long index;
 	refcount_t refs;
@@ -114,6 +123,26 @@ struct cmad_chunk {
 	struct list_head sibling;
 	struct work_struct evict;
 	struct rcu_head rcu;
+};
+
+/**
+ * struct cmad_flat - scattered pages of a chunk, mapped one behind the other
+ * @base: where in the kernel
+ * @first: of the chunk's pages, the one that is there
+ * @nr: pages
+ * @write: whether all may be written to
+ * @changes: the chunk's, when they were looked up
+ * @free: unmaps them
+ *
+ * Immutable once it is the chunk's.
+ */
+struct cmad_flat {
+	void *base;
+	unsigned int first;
+	unsigned int nr;
+	bool write;
+	unsigned long changes;
+	struct work_struct free;
 };
 
 /**
@@ -312,6 +341,11 @@ int cmad_chunk_init(void);
 void cmad_chunk_stop(void);
 void cmad_chunk_exit(void);
 
+/* flat.c */
+void cmad_flat_init(struct cmad_chunk *chunk);
+void cmad_flat_drop(struct cmad_chunk *chunk);
+void cmad_flat_build(struct cmad_space *space, unsigned long addr);
+
 /* fill.c */
 bool cmad_space_fill(struct cmad_space *space, unsigned long addr,
 		     unsigned long len, bool write);
@@ -333,6 +367,7 @@ struct cmad_stat {
 	u64 fills;
 	u64 invalidations;
 	u64 evictions;
+	u64 flattenings;
 };
 
 DECLARE_PER_CPU(struct cmad_stat, cmad_stats);

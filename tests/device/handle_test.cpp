@@ -224,7 +224,10 @@ TEST_F(Handle, OfAVforkChildIsItsParents)
 {
   // In the parent's memory; the child execs when it is no longer 0.
   volatile auto *const word = reinterpret_cast<volatile uint64_t *>(twin.remote().base());
-  twin.peer().call([=]() -> long { return static_cast<long>(*word = 0); });
+  twin.peer().call([=]() -> long {
+    *word = 0;
+    return 0;
+  });
   twin.peer().post([=]() -> long {
     const pid_t child = vfork();
     if (child == 0) {
