@@ -391,7 +391,7 @@ static int copy_uncached(struct engine *engine, u64 addr, u64 len, bool faulted)
 	if (!mmget_not_zero(space->mm))
 		return -ESRCH;
 
-	if (!faulted && cmad_space_fill(space, addr, len, copy->write))
+	if (!faulted && cmad_space_fill(copy, engine->grant, addr, len))
 		faulted = !copy_cached(engine, addr);
 	if (copy->copied == begin) {
 		if (faulted)

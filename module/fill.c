@@ -17,6 +17,8 @@
 #define FILL_PAGES 24	/* in one chunk, from which a translation pays at once */
 #define FILL_TRIES 3	/* lost to invalidations before a fill is given up */
 #define FILL_FAST 8	/* pages whose array is on the stack */
+#define AHEAD_SEGMENTS 64	/* of a list that are looked up together */
+#define AHEAD_GAP (16 * PAGE_SIZE)	/* between two of them */
 
 /* Bytes at @addr were copied by pinning: the next time they are worth more. */
 void cmad_space_touch(struct cmad_space *space, unsigned long addr)
@@ -94,12 +96,12 @@ static int chunk_look(struct mm_struct *mm, struct hmm_range *range)
  * page's dirty bit in the owner's page table, so writable pages are made dirty
  * now: whoever cleans one later write-protects it, which invalidates here.
  */
-static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range)
+static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
+		       bool write)
 {
 	unsigned long first = range->start & (CMAD_CHUNK_SIZE - 1);
 	unsigned long *entry = &chunk->entries[first >> PAGE_SHIFT];
 	unsigned long nr = (range->end - range->start) >> PAGE_SHIFT;
-	bool write = range->default_flags & HMM_PFN_REQ_WRITE;
 	unsigned long i;
 	int rc = 0;
 
@@ -109,6 +111,8 @@ static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range)
 	for (i = 0; i < nr && !rc; i++) {
 		struct page *page = hmm_pfn_to_page(range->hmm_pfns[i]);
 
+		if (!(range->hmm_pfns[i] & HMM_PFN_VALID))
+			continue;
 		if (is_zone_device_page(page)) {
 			rc = -EFAULT;
 			break;
@@ -125,7 +129,8 @@ static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range)
 }
 
 /* Look and enter, until both speak of the same time. */
-static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range)
+static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range,
+		      bool write)
 {
 	int tries = FILL_TRIES;
 	int rc;
@@ -133,47 +138,142 @@ static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range)
 	do {
 		rc = chunk_look(chunk->space->mm, range);
 		if (!rc)
-			rc = chunk_enter(chunk, range);
+			rc = chunk_enter(chunk, range, write);
 	} while (rc == -EBUSY && --tries && !fatal_signal_pending(current));
 	return rc;
 }
 
 /*
- * Translate the whole pages around @len bytes at @addr, which lie in one
- * chunk, if it is worth it: true if they are in the cache now. The caller has
- * a reference on mm_users and holds no lock.
+ * What a fill is asked for: the whole pages around the next piece of a copy,
+ * and around the segments that follow it in its list closely enough, since
+ * looking once for all of them costs less than once for each.
  */
-bool cmad_space_fill(struct cmad_space *space, unsigned long addr,
-		     unsigned long len, bool write)
+struct wish {
+	const struct cmad_copy *copy;
+	const struct cmad_grant *grant;
+	u64 start;		/* of the pages; in one chunk */
+	u64 end;
+	unsigned long pages;	/* asked for, of those from @start to @end */
+	unsigned long segs;	/* segments after the first */
+};
+
+/* The segment @i after the next piece, or NULL if not all of it can be had. */
+static const struct cma_iovec *wish_segment(const struct wish *wish,
+					    unsigned long i, u64 *start,
+					    u64 *end)
 {
-	unsigned long start = addr & PAGE_MASK;
-	unsigned long end = PAGE_ALIGN(addr + len);
-	unsigned long nr = (end - start) >> PAGE_SHIFT;
+	const struct cmad_grant *grant = wish->grant;
+	const struct cmad_vec *vec = &wish->copy->remote;
+	const struct cma_iovec *iov = &vec->iov[vec->seg + i];
+
+	if (vec->seg + i >= vec->nr || !iov->len ||
+	    iov->base >= grant->length ||
+	    iov->len > grant->length - iov->base)
+		return NULL;
+	*start = (grant->base + iov->base) & PAGE_MASK;
+	*end = PAGE_ALIGN(grant->base + iov->base + iov->len);
+	return iov;
+}
+
+/*
+ * Look ahead, but not past what the copy comes to, after its first @len bytes.
+ * What is written to must leave no page between that nobody asked for: those
+ * would be made dirty.
+ */
+static void wish_ahead(struct wish *wish, u64 len)
+{
+	u64 gap = wish->copy->write ? 0 : AHEAD_GAP;
+	u64 limit = (wish->start | (CMAD_CHUNK_SIZE - 1)) + 1;
+	u64 left = wish->copy->left - len;
+
+	while (wish->segs < AHEAD_SEGMENTS) {
+		const struct cma_iovec *iov;
+		u64 start, end;
+
+		iov = wish_segment(wish, wish->segs + 1, &start, &end);
+		if (!iov || iov->len > left || start < wish->start ||
+		    start > wish->end + gap || end < start || end > limit)
+			break;
+		left -= iov->len;
+		wish->segs++;
+		wish->pages += (end - start) >> PAGE_SHIFT;
+		wish->end = max(wish->end, end);
+	}
+}
+
+/* Look at the first piece alone, or at all that @wish has. */
+static int fill_wish(struct cmad_chunk *chunk, const struct wish *wish,
+		     u64 first_end)
+{
+	unsigned long few[FILL_FAST] CMAD_UNINITIALIZED;
+	unsigned long nr = (wish->end - wish->start) >> PAGE_SHIFT;
+	bool write = wish->copy->write;
 	struct hmm_range range = {
-		.start = start,
-		.end = end,
+		.notifier = &chunk->notifier,
+		.start = wish->start,
+		.end = wish->end,
+		.hmm_pfns = few,
 		.default_flags = HMM_PFN_REQ_FAULT |
 				 (write ? HMM_PFN_REQ_WRITE : 0),
 	};
-	unsigned long few[FILL_FAST] CMAD_UNINITIALIZED;
-	struct cmad_chunk *chunk;
-	int rc = -ENOMEM;
+	unsigned long i, first = (first_end - wish->start) >> PAGE_SHIFT;
+	int rc;
 
-	if (end <= start || end > space->mm->task_size)
-		return false;
-	chunk = chunk_worth_filling(space, start >> CMAD_CHUNK_SHIFT, nr);
-	if (!chunk)
-		return false;
-
-	range.notifier = &chunk->notifier;
-	range.hmm_pfns = few;
+	/* A fault would be one on all pages up to the end, also those between
+	 * segments, which nobody asked for.
+	 */
+	if (wish->segs && !write)
+		range.default_flags = 0;
 	if (nr > FILL_FAST)
 		range.hmm_pfns = kmalloc_array(nr, sizeof(*range.hmm_pfns),
 					       GFP_KERNEL | __GFP_NOWARN);
-	if (range.hmm_pfns)
-		rc = chunk_fill(chunk, &range);
+	if (!range.hmm_pfns)
+		return -ENOMEM;
+	rc = chunk_fill(chunk, &range, write);
+	for (i = 0; i < first && !rc; i++)
+		if (!(range.hmm_pfns[i] & HMM_PFN_VALID))
+			rc = -EFAULT;
 	if (range.hmm_pfns != few)
 		kfree(range.hmm_pfns);
+	return rc;
+}
+
+/*
+ * Translate the whole pages around the @len bytes at @addr, which are the next
+ * of @copy and lie in one chunk, if it is worth it: true if they are in the
+ * cache now. The caller has a reference on mm_users and holds no lock.
+ */
+bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
+		     u64 addr, u64 len)
+{
+	struct cmad_space *space = grant->space;
+	struct wish wish = {
+		.copy = copy,
+		.grant = grant,
+		.start = addr & PAGE_MASK,
+		.end = PAGE_ALIGN(addr + len),
+	};
+	u64 first_end = wish.end;
+	struct cmad_chunk *chunk;
+	int rc;
+
+	wish.pages = (wish.end - wish.start) >> PAGE_SHIFT;
+	if (!copy->lone)
+		wish_ahead(&wish, len);
+	if (wish.end <= wish.start || wish.end > space->mm->task_size)
+		return false;
+	chunk = chunk_worth_filling(space, addr >> CMAD_CHUNK_SHIFT, wish.pages);
+	if (!chunk)
+		return false;
+
+	rc = fill_wish(chunk, &wish, first_end);
+	if (rc == -EFAULT && wish.segs) {
+		/* Something is not there: ask for no more than needed. */
+		copy->lone = true;
+		wish.segs = 0;
+		wish.end = first_end;
+		rc = fill_wish(chunk, &wish, first_end);
+	}
 	cmad_chunk_put(chunk);
 	if (!rc)
 		cmad_count(fills, 1);

@@ -268,6 +268,7 @@ struct cmad_vec {
  * @left: bytes still to be moved: what the shorter side holds
  * @copied: bytes moved
  * @write: local to remote
+ * @lone: look at one remote segment at a time: there are holes
  * @fault_side: CMA_FAULT_*
  * @fault_addr: where the copy stopped, if @fault_side is set
  */
@@ -277,6 +278,7 @@ struct cmad_copy {
 	u64 left;
 	u64 copied;
 	bool write;
+	bool lone;
 	u32 fault_side;
 	u64 fault_addr;
 };
@@ -347,8 +349,8 @@ void cmad_flat_drop(struct cmad_chunk *chunk);
 void cmad_flat_build(struct cmad_space *space, unsigned long addr);
 
 /* fill.c */
-bool cmad_space_fill(struct cmad_space *space, unsigned long addr,
-		     unsigned long len, bool write);
+bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
+		     u64 addr, u64 len);
 void cmad_space_touch(struct cmad_space *space, unsigned long addr);
 
 /* copy.c */

@@ -125,6 +125,7 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 	int rc;
 
 	copy->write = args->flags & CMA_COPY_WRITE;
+	copy->lone = false;
 	copy->left = 0;
 	copy->copied = 0;
 	copy->fault_side = CMA_FAULT_NONE;
