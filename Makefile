@@ -79,6 +79,11 @@ bench-model: user ## instructions per copy, in the instruction-count model (KERN
 	@scripts/setup build demo
 	@bench/run --kernel $(KERNEL)
 
+.PHONY: bench-cost
+bench-cost: user ## what copying from a process costs its own calls, in the same model (KERNEL=6.12: another kernel)
+	@scripts/setup build demo
+	@tests/stress/cost --kernel $(KERNEL)
+
 ##@ Build and install
 .PHONY: user module install uninstall format clean help
 user: build/user/Makefile ## library, tool, shims, tests, examples: build/user
