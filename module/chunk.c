@@ -57,8 +57,8 @@ static struct hlist_head *chunk_bucket(const struct cmad_space *space,
 }
 
 /* Under RCU, and good under it. */
-static struct cmad_chunk *chunk_find(const struct cmad_space *space,
-				     unsigned long index)
+static __always_inline struct cmad_chunk *
+chunk_find(const struct cmad_space *space, unsigned long index)
 {
 	struct cmad_chunk *chunk;
 

@@ -7,7 +7,6 @@
  * address space is gone.
  */
 #include <linux/err.h>
-#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -85,17 +84,6 @@ int cmad_handle_close(struct cmad_file *cf, s32 id)
 
 	cmad_grant_put(grant);
 	return 0;
-}
-
-/* The handle's grant, or NULL. Under RCU, and good under it. */
-struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
-{
-	const struct cmad_handles *handles = rcu_dereference(cf->handles);
-
-	if (!handles || (u32)id >= handles->size)
-		return NULL;
-	id = array_index_nospec(id, handles->size);
-	return rcu_dereference(handles->slot[id]);
 }
 
 /*

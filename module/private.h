@@ -27,7 +27,9 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/nospec.h>
 #include <linux/percpu.h>
+#include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/sched/mm.h>
@@ -268,7 +270,7 @@ struct cmad_vec {
  * @left: bytes still to be moved: what the shorter side holds
  * @copied: bytes moved
  * @write: local to remote
- * @lone: look at one remote segment at a time: there are holes
+ * @lone: look at one remote segment at a time: not all of them are there
  * @fault_side: CMA_FAULT_*
  * @fault_addr: where the copy stopped, if @fault_side is set
  */
@@ -313,9 +315,19 @@ void cmad_verdicts_free(struct cmad_file *cf);
 /* handle.c */
 int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant);
 int cmad_handle_close(struct cmad_file *cf, s32 id);
-struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id);
 struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict);
 void cmad_handles_free(struct cmad_file *cf);
+
+/* The handle's grant, or NULL. Under RCU, and good under it. */
+static inline struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
+{
+	const struct cmad_handles *handles = rcu_dereference(cf->handles);
+
+	if (!handles || (u32)id >= handles->size)
+		return NULL;
+	id = array_index_nospec(id, handles->size);
+	return rcu_dereference(handles->slot[id]);
+}
 
 /* window.c */
 int cmad_window_create(struct cmad_file *cf,

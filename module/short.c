@@ -93,7 +93,7 @@ bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
 		return false;
 
 	missed = copy_in_page(chunk, addr, args);
-	trace_cmad_copy_short(args, chunk->space->mm, missed);
+	trace_cmad_copy_short(args, chunk, missed);
 	up_read(&chunk->lock);
 	if (missed)
 		return false;

@@ -70,9 +70,9 @@ TRACE_EVENT(cmad_copy_end,
 
 /* A copy that was done the short way; it has no other events. */
 TRACE_EVENT_CONDITION(cmad_copy_short,
-	TP_PROTO(const struct cma_ioc_copy *args, const struct mm_struct *mm,
-		 unsigned long missed),
-	TP_ARGS(args, mm, missed),
+	TP_PROTO(const struct cma_ioc_copy *args,
+		 const struct cmad_chunk *chunk, unsigned long missed),
+	TP_ARGS(args, chunk, missed),
 	TP_CONDITION(!missed),
 
 	TP_STRUCT__entry(
@@ -82,7 +82,7 @@ TRACE_EVENT_CONDITION(cmad_copy_short,
 	),
 
 	TP_fast_assign(
-		__entry->mm = mm;
+		__entry->mm = chunk->space->mm;
 		__entry->write = args->flags & CMA_COPY_WRITE;
 		__entry->bytes = args->local_cnt;
 	),
