@@ -271,6 +271,8 @@ static void grant_free(struct work_struct *work)
 	struct cmad_grant *grant = container_of(to_rcu_work(work),
 						struct cmad_grant, free);
 
+	if (grant->file)
+		fput(grant->file);
 	cmad_space_put(grant->space);
 	if (grant->window) {
 		cmad_window_put(grant->window);

@@ -77,15 +77,45 @@ static void chunk_release(struct rcu_head *rcu)
 	kfree(chunk);
 }
 
-/* The chunk is in no list; may sleep. */
+/* The chunk is in no list; may sleep. What it shows is hidden first. */
 static void chunk_destroy(struct cmad_chunk *chunk)
 {
+	bool mapped;
+
 	down_write(&chunk->lock);
 	chunk->dead = true;
+	mapped = chunk->mapped;
 	cmad_flat_drop(chunk);
 	up_write(&chunk->lock);
+	if (mapped)
+		cmad_hide_chunk(chunk);
 	mmu_interval_notifier_remove(&chunk->notifier);
+	if (mapped)
+		cmad_hide_end(chunk);
 	call_rcu(&chunk->rcu, chunk_release);
+}
+
+/*
+ * Take the rights from the entries of @nr pages. What a mapping may still show
+ * stays known, without rights, and true tells to hide it.
+ */
+static bool chunk_forget(struct cmad_chunk *chunk, unsigned long first,
+			 unsigned long nr)
+{
+	unsigned long *entry = &chunk->entries[first];
+	bool shown = false;
+
+	lockdep_assert_held_write(&chunk->lock);
+	cmad_flat_drop(chunk);
+	if (!chunk->mapped) {
+		memset(entry, 0, nr * sizeof(*entry));
+		return false;
+	}
+	for (; nr--; entry++) {
+		shown |= *entry & CMAD_ENTRY_READ;
+		*entry &= ~(CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
+	}
+	return shown;
 }
 
 static bool chunk_invalidate(struct mmu_interval_notifier *notifier,
@@ -95,23 +125,29 @@ static bool chunk_invalidate(struct mmu_interval_notifier *notifier,
 	struct cmad_chunk *chunk = container_of(notifier, struct cmad_chunk,
 						notifier);
 	unsigned long base = chunk->index << CMAD_CHUNK_SHIFT;
-	unsigned long start = max(range->start, base) - base;
-	unsigned long end = min(range->end - 1, base + CMAD_CHUNK_SIZE - 1) -
-			    base;
+	unsigned long first = (max(range->start, base) - base) >> PAGE_SHIFT;
+	unsigned long last = (min(range->end - 1, base + CMAD_CHUNK_SIZE - 1) -
+			      base) >> PAGE_SHIFT;
+	bool blockable = mmu_notifier_range_blockable(range);
+	bool shown = false;
 
-	if (mmu_notifier_range_blockable(range))
+	if (blockable)
 		down_write(&chunk->lock);
 	else if (!down_write_trylock(&chunk->lock))
 		return false;
+	/* To hide pages from those who map them may sleep. */
+	if (chunk->mapped && !blockable) {
+		up_write(&chunk->lock);
+		return false;
+	}
 
 	mmu_interval_set_seq(notifier, seq);
 #ifndef CMAD_TEST_STALE	/* the stress tests' negative control */
-	cmad_flat_drop(chunk);
-	memset(&chunk->entries[start >> PAGE_SHIFT], 0,
-	       ((end >> PAGE_SHIFT) - (start >> PAGE_SHIFT) + 1) *
-	       sizeof(*chunk->entries));
+	shown = chunk_forget(chunk, first, last - first + 1);
 #endif
 	up_write(&chunk->lock);
+	if (shown)
+		cmad_hide(chunk, first, last - first + 1);
 
 	cmad_count(invalidations, 1);
 	/* The owner exits: give the memory back now, not when its last peer
@@ -240,6 +276,7 @@ static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
 	cmad_flat_init(chunk);
 	refcount_set(&chunk->refs, 2);	/* the table's and the caller's */
 	INIT_WORK(&chunk->evict, chunk_evict);
+	INIT_WORK(&chunk->hide, cmad_hide_later);
 	chunk->space = space;
 	chunk->index = index;
 	chunk->used = true;
@@ -268,14 +305,15 @@ static bool chunk_publish(struct cmad_chunk *chunk)
 
 /*
  * Make the chunk at @index: it comes with a reference. NULL if there is no
- * room, or somebody else made it. The caller has a reference on mm_users.
+ * room, unless it @must be, or somebody else made it. The caller has a
+ * reference on mm_users.
  */
 struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
-				     unsigned long index)
+				     unsigned long index, bool must)
 {
 	struct cmad_chunk *chunk;
 
-	if (!make_room(space))
+	if (!make_room(space) && !must)
 		return NULL;
 	chunk = chunk_alloc(space, index);
 	if (!chunk)

@@ -48,7 +48,7 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
 
 	if (!chunk && (pages >= FILL_PAGES ||
 		       test_bit(index % CMAD_TOUCH_BITS, space->touched)))
-		chunk = cmad_chunk_create(space, index);
+		chunk = cmad_chunk_create(space, index, false);
 	return chunk;
 }
 
@@ -57,6 +57,12 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
  * not refuse memfd_secret() memory, which the kernel has no mapping of, nor
  * writes to a shadow stack.
  */
+bool cmad_vma_is_fit(const struct vm_area_struct *vma)
+{
+	return !(vma->vm_flags & (VM_IO | VM_PFNMAP | CMAD_VM_SHADOW_STACK)) &&
+	       !(vma->vm_file && cmad_is_secretmem(vma->vm_file));
+}
+
 static bool memory_is_fit(struct mm_struct *mm, unsigned long start,
 			  unsigned long end)
 {
@@ -65,10 +71,7 @@ static bool memory_is_fit(struct mm_struct *mm, unsigned long start,
 	lockdep_assert_held(&mm->mmap_lock);
 	while (start < end) {
 		vma = find_vma(mm, start);
-		if (!vma || vma->vm_start > start ||
-		    vma->vm_flags & (VM_IO | VM_PFNMAP | CMAD_VM_SHADOW_STACK))
-			return false;
-		if (vma->vm_file && cmad_is_secretmem(vma->vm_file))
+		if (!vma || vma->vm_start > start || !cmad_vma_is_fit(vma))
 			return false;
 		start = vma->vm_end;
 	}
@@ -91,13 +94,33 @@ static int chunk_look(struct mm_struct *mm, struct hmm_range *range)
 	return rc;
 }
 
+/* What to enter for a page that was seen as @seen, where @old stood. */
+static unsigned long entry_of(unsigned long seen, unsigned long old, bool write)
+{
+	struct page *page = hmm_pfn_to_page(seen);
+	unsigned long entry;
+
+	if (!(seen & HMM_PFN_VALID))
+		return old;
+	if (is_zone_device_page(page))
+		return 0;
+	entry = (unsigned long)page_address(page) | CMAD_ENTRY_READ;
+	/* What was entered for writing before still is writable. */
+	if (!write || !(seen & HMM_PFN_WRITE))
+		return entry | (old & CMAD_ENTRY_WRITE);
+	if (!PageDirty(page))
+		set_page_dirty(page);
+	return entry | CMAD_ENTRY_WRITE;
+}
+
 /*
  * Enter what was seen, unless it is out of date. Our stores do not set a
- * page's dirty bit in the owner's page table, so writable pages are made dirty
- * now: whoever cleans one later write-protects it, which invalidates here.
+ * page's dirty bit in the owner's page table, so pages to be written are made
+ * dirty now: whoever cleans one later write-protects it, which invalidates
+ * here.
  */
-static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
-		       bool write)
+int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
+		     bool write)
 {
 	unsigned long first = range->start & (CMAD_CHUNK_SIZE - 1);
 	unsigned long *entry = &chunk->entries[first >> PAGE_SHIFT];
@@ -109,20 +132,10 @@ static int chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
 	if (mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
 		rc = -EBUSY;
 	for (i = 0; i < nr && !rc; i++) {
-		struct page *page = hmm_pfn_to_page(range->hmm_pfns[i]);
-
-		if (!(range->hmm_pfns[i] & HMM_PFN_VALID))
-			continue;
-		if (is_zone_device_page(page)) {
-			rc = -EFAULT;
-			break;
-		}
-		if (write && !PageDirty(page))
-			set_page_dirty(page);
-		/* What was entered for writing before still is writable. */
-		entry[i] = (unsigned long)page_address(page) |
-			   (entry[i] & CMAD_ENTRY_WRITE) | CMAD_ENTRY_READ |
-			   (write ? CMAD_ENTRY_WRITE : 0);
+		if (entry[i] & CMAD_ENTRY_HELD)
+			rc = -EBUSY;
+		else
+			entry[i] = entry_of(range->hmm_pfns[i], entry[i], write);
 	}
 	up_write(&chunk->lock);
 	return rc;
@@ -138,7 +151,7 @@ static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range,
 	do {
 		rc = chunk_look(chunk->space->mm, range);
 		if (!rc)
-			rc = chunk_enter(chunk, range, write);
+			rc = cmad_chunk_enter(chunk, range, write);
 	} while (rc == -EBUSY && --tries && !fatal_signal_pending(current));
 	return rc;
 }

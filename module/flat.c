@@ -85,9 +85,9 @@ static bool flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
 	down_read(&chunk->lock);
 	flat->changes = chunk->changes;
 	flat->write = true;
-	while (first && entries[first - 1])
+	while (first && entries[first - 1] & CMAD_ENTRY_READ)
 		first--;
-	while (end < CMAD_CHUNK_PAGES && entries[end])
+	while (end < CMAD_CHUNK_PAGES && entries[end] & CMAD_ENTRY_READ)
 		end++;
 	for (i = first; i < end; i++) {
 		pages[i - first] = virt_to_page(entries[i] & PAGE_MASK);

@@ -35,7 +35,7 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 			    CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
 			    CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
 			    CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
-			    CMA_FEATURE_WINDOW,
+			    CMA_FEATURE_WINDOW | CMA_FEATURE_MAP,
 		.max_iov = UIO_MAXIOV,
 		.max_iov_many = CMAD_MAX_IOV_MANY,
 		.max_bytes = MAX_RW_COUNT,

@@ -43,6 +43,8 @@ static const struct file_operations cmad_fops = {
 	.release = cmad_release,
 	.unlocked_ioctl = cmad_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = cmad_mmap,
+	.get_unmapped_area = cmad_map_area,
 };
 
 /* The udev rule that comes with the module opens the node to everybody. */

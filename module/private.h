@@ -15,7 +15,9 @@
  * operation, or used under RCU alone (short.c).
  *
  * Lock order: the peer's mmap_lock > its rmap locks > its interval notifiers >
- * chunk lock (one). chunks_lock > spaces_lock.
+ * chunk lock (one), or the i_mmap lock of those who map it, which is only tried
+ * there. The mapper's mmap_lock, under which the peer's is never taken > the
+ * space's faults > chunk lock > page table locks. chunks_lock > spaces_lock.
  * All spinlocks are leaves otherwise: under them none of the first line is
  * taken, and nothing sleeps.
  */
@@ -24,6 +26,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/fs.h>
+#include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -60,6 +63,7 @@
 /* The low bits of a chunk's entry; the others are a page's kernel address. */
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
+#define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference on the page */
 
 /**
  * struct cmad_space - one address space
@@ -71,6 +75,9 @@
  * @nr_touched: bits set there, about
  * @siblings: the space's chunks, the next victim first; chunks_lock
  * @nr_chunks: chunks at @siblings; chunks_lock
+ * @mapping: the VMAs that map the space, by its page numbers
+ * @faults: faults in those hold it for reading, the end of a window for
+ *	writing, so that none of them goes on with it
  * @reap: destroys the chunks when the owner exits
  * @free: takes the space apart
  */
@@ -82,6 +89,8 @@ struct cmad_space {
 	unsigned int nr_touched;
 	struct list_head siblings;
 	unsigned int nr_chunks;
+	struct address_space mapping;
+	struct rw_semaphore faults;
 	struct work_struct reap;
 	struct work_struct free;
 };
@@ -89,9 +98,12 @@ struct cmad_space {
 /**
  * struct cmad_chunk - the translations of 2 MB of a space
  * @notifier: tells of changes of the owner's address space there
- * @lock: copies hold it for reading, changes of @entries and @dead for writing
+ * @lock: copies hold it for reading; changes of what refers to it, and making
+ *	page table entries from @entries, for writing
  * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock
  * @dead: being destroyed; @lock
+ * @mapped: pages were mapped from @entries, and may be so still; @lock
+ * @held: entries with CMAD_ENTRY_HELD; @lock
  * @used: a copy used it since eviction last looked; a hint, not locked
  * @flat: many of the pages as one, or NULL; @lock
  * @carried: bytes copied by @entries since these lost any; readers add to it,
@@ -105,6 +117,7 @@ struct cmad_space {
  * @all: in the list of all chunks; chunks_lock
  * @sibling: in its space's list; chunks_lock
  * @evict: destroys it
+ * @hide: takes it from those who map it, where the notifier could not
  * @rcu: frees it
  */
 struct cmad_chunk {
@@ -112,7 +125,9 @@ struct cmad_chunk {
 	struct rw_semaphore lock; /* copies under way against changes */
 	unsigned long *entries;
 	bool dead;
+	bool mapped;
 	bool used;
+	unsigned int held;
 	struct cmad_flat *flat;
 	unsigned long carried;
 	unsigned long flat_after;
@@ -124,6 +139,7 @@ struct cmad_chunk {
 	struct list_head all;
 	struct list_head sibling;
 	struct work_struct evict;
+	struct work_struct hide;
 	struct rcu_head rcu;
 };
 
@@ -161,9 +177,10 @@ struct cmad_flat {
  * @target: the peer's credentials, taken before the judgement; likewise
  * @expires: jiffies after which a cached verdict is void
  * @cacheable: whether the verdict can be kept at all
+ * @file: what the mappings by it have for a file; set once, at the first one
  * @free: frees it, a grace period after the last reference
  *
- * All but @refs is immutable once it is published in a file's verdicts or
+ * All but @refs and @file is immutable once it is published in a file's verdicts or
  * handles.
  */
 struct cmad_grant {
@@ -178,6 +195,7 @@ struct cmad_grant {
 	const struct cred *target;
 	unsigned long expires;
 	bool cacheable;
+	struct file *file;
 	struct rcu_work free;
 };
 
@@ -234,6 +252,7 @@ struct cmad_handles {
  * @verdicts: recent judgements, in sets; readers under RCU
  * @next_way: of a full set, the slot that is overwritten next; @lock
  * @sweep: gives up verdicts that are of no use
+ * @populate: who is in mmap() with MAP_POPULATE; compared, never followed
  */
 struct cmad_file {
 	struct cmad_handles __rcu *handles;
@@ -245,6 +264,7 @@ struct cmad_file {
 					 [CMAD_VERDICT_WAYS];
 	unsigned int next_way;
 	struct delayed_work sweep;
+	struct task_struct *populate;
 };
 
 /**
@@ -348,7 +368,7 @@ struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
 struct cmad_chunk *cmad_chunk_get(struct cmad_space *space,
 				  unsigned long index);
 struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
-				     unsigned long index);
+				     unsigned long index, bool must);
 void cmad_chunk_put(struct cmad_chunk *chunk);
 void cmad_chunks_drop(struct cmad_space *space);
 int cmad_chunk_init(void);
@@ -364,6 +384,26 @@ void cmad_flat_build(struct cmad_space *space, unsigned long addr);
 bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 		     u64 addr, u64 len);
 void cmad_space_touch(struct cmad_space *space, unsigned long addr);
+bool cmad_vma_is_fit(const struct vm_area_struct *vma);
+int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
+		     bool write);
+
+/* map.c */
+int cmad_mmap(struct file *file, struct vm_area_struct *vma);
+unsigned long cmad_map_area(struct file *file, unsigned long addr,
+			    unsigned long len, unsigned long pgoff,
+			    unsigned long flags);
+
+/* fault.c */
+extern const struct vm_operations_struct cmad_map_ops;
+
+/* hide.c */
+void cmad_hide_init(struct cmad_space *space);
+void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr);
+void cmad_hide_chunk(struct cmad_chunk *chunk);
+void cmad_hide_later(struct work_struct *work);
+void cmad_hide_end(struct cmad_chunk *chunk);
+void cmad_hide_window(const struct cmad_window *window);
 
 /* copy.c */
 int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant);

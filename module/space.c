@@ -63,6 +63,7 @@ struct cmad_space *cmad_space_get(struct mm_struct *mm)
 	INIT_LIST_HEAD(&new->siblings);
 	INIT_WORK(&new->reap, space_reap);
 	INIT_WORK(&new->free, space_free);
+	cmad_hide_init(new);
 	new->mm = mm;
 
 	spin_lock(&spaces_lock);

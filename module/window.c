@@ -88,6 +88,13 @@ static void window_withdraw(struct cmad_window *window)
 	WRITE_ONCE(window->ended, true);
 }
 
+/* It was withdrawn: take it from those who map it, and the file's reference. */
+static void window_end(struct cmad_window *window)
+{
+	cmad_hide_window(window);
+	cmad_window_put(window);
+}
+
 int cmad_window_create(struct cmad_file *cf, struct cma_ioc_window_create *args)
 {
 	struct cmad_window *window;
@@ -137,7 +144,7 @@ int cmad_window_destroy(struct cmad_file *cf, u64 name)
 	if (!window)
 		return -ENOENT;
 
-	cmad_window_put(window);
+	window_end(window);
 	return 0;
 }
 
@@ -154,6 +161,6 @@ void cmad_windows_free(struct cmad_file *cf)
 			window_withdraw(window);
 		spin_unlock(&windows_lock);
 		if (window)
-			cmad_window_put(window);
+			window_end(window);
 	} while (window);
 }

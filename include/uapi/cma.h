@@ -65,6 +65,7 @@ enum cma_ioc_nr {
 #define CMA_FEATURE_STRICT (1ULL << 6) /* %CMA_COPY_STRICT */
 #define CMA_FEATURE_SINGLE (1ULL << 7) /* %CMA_COPY_SINGLE */
 #define CMA_FEATURE_WINDOW (1ULL << 8) /* windows */
+#define CMA_FEATURE_MAP (1ULL << 9) /* mmap() of a handle */
 
 /**
  * struct cma_ioc_info - what the running module offers
@@ -299,5 +300,38 @@ struct cma_ioc_window_destroy {
 	__u32 reserved;
 	__u64 window;
 };
+
+/**
+ * DOC: Mapping a peer's memory
+ *
+ * mmap(2) of an open file of /dev/cma, with MAP_SHARED, maps pages of the peer
+ * of a handle: loads and stores reach them without a system call. The offset
+ * is CMA_MAP_OFFSET(handle, offset), with @offset in bytes, a multiple of the
+ * page size, from the beginning of the page that the handle's memory begins
+ * in (the window's; address 0 of a peer that was opened by pid). Every page
+ * must belong to the handle's memory as a whole. Addresses from %CMA_MAP_SPACE
+ * on are reached through a window, and a 32-bit process cannot map.
+ *
+ * The mapping follows the peer's address space: what the peer maps there later
+ * can be touched, copy-on-write shows the peer's page, and memory that is
+ * not there, or that the peer itself may not access so, is SIGBUS on touch, as
+ * it is after the peer's end or the window's. The same memory may be touched
+ * once more when the peer has it again. Nothing of the peer's memory is kept or
+ * pinned. The mapping lasts until munmap(2), whether or not the handle and
+ * the file are closed meanwhile. It is not inherited over fork(2), does not
+ * grow by mremap(2), and is not in core dumps. get_user_pages() does not take
+ * its pages: direct I/O, vmsplice(2), RDMA registration and the like fail with
+ * EFAULT.
+ *
+ * Errors of mmap(2): ENOENT: no such handle; EINVAL: MAP_PRIVATE; EACCES:
+ * PROT_EXEC, or the handle does not allow reading, or, with PROT_WRITE, does
+ * not allow writing (nor does mprotect(2) later); ENXIO: not all of it is the
+ * handle's; ESRCH: the peer exited or called execve(2); EIDRM: the window was
+ * destroyed; ENOMEM.
+ */
+#define CMA_MAP_SHIFT 48
+#define CMA_MAP_SPACE (1ULL << CMA_MAP_SHIFT)
+#define CMA_MAP_OFFSET(handle, offset) \
+	(((__u64)(handle) << CMA_MAP_SHIFT) | (offset))
 
 #endif /* _UAPI_CMA_H */

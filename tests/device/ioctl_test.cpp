@@ -351,10 +351,11 @@ TEST_F(Door, Info)
   const cma_ioc_info info = twin.device().info();
   EXPECT_EQ(info.size, sizeof(info));
   EXPECT_EQ(info.abi_version, CMA_ABI_VERSION);
-  EXPECT_EQ(info.features,
-            CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD | CMA_FEATURE_COPY_HANDLE |
-                CMA_FEATURE_MANY | CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
-                CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW);
+  EXPECT_EQ(info.features, CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
+                               CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
+                               CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
+                               CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
+                               CMA_FEATURE_WINDOW | CMA_FEATURE_MAP);
   EXPECT_EQ(info.max_iov, 1024);
   EXPECT_GT(info.max_iov_many, info.max_iov);
   EXPECT_EQ(info.max_bytes, 0x7ffff000);

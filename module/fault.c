@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Faults in mappings of a peer's memory.
+ *
+ * A page table entry is made from a valid entry of a chunk, under the chunk's
+ * lock, and is hidden before that one's page may change.
+ *
+ * A fault holds the mapper's mmap_lock, and may therefore neither take the
+ * peer's, whose owner may map the mapper, nor fault pages in there. It makes
+ * entries from what is cached; where that is not enough it lets go of its
+ * lock, fills the cache, and is done again.
+ */
+#include <linux/slab.h>
+
+#include "compat/mapping.h"
+#include "private.h"
+
+#define CHUNK_MASK (~(CMAD_CHUNK_SIZE - 1))
+
+/**
+ * struct span - pages that a fault is about
+ * @vma: the mapper's
+ * @space: the peer's
+ * @page: address of the faulting page, in the peer
+ * @start: address of the first page that can be mapped with it, in the peer
+ * @end: end of the last one: same VMA, same chunk, same page table
+ * @user: address of the page at @start, in the mapper
+ * @entry: the chunk's next one to map
+ * @write: whether the mapping is for writing, too
+ */
+struct span {
+	struct vm_area_struct *vma;
+	struct cmad_space *space;
+	unsigned long page;
+	unsigned long start;
+	unsigned long end;
+	unsigned long user;
+	const unsigned long *entry;
+	bool write;
+};
+
+static void span_of(struct span *span, const struct vm_fault *vmf)
+{
+	const struct cmad_grant *grant = vmf->vma->vm_private_data;
+	unsigned long user = vmf->address & PAGE_MASK;
+	unsigned long before, after;
+
+	span->vma = vmf->vma;
+	span->space = grant->space;
+	span->page = vmf->pgoff << PAGE_SHIFT;
+	span->write = vmf->vma->vm_flags & VM_WRITE;
+
+	before = min3(user - vmf->vma->vm_start, user & ~PMD_MASK,
+		      span->page & ~CHUNK_MASK);
+	after = min3(vmf->vma->vm_end - user, PMD_SIZE - (user & ~PMD_MASK),
+		     CMAD_CHUNK_SIZE - (span->page & ~CHUNK_MASK));
+	span->start = span->page - before;
+	span->end = span->page + after;
+	span->user = user - before;
+}
+
+static unsigned long *entry_at(struct cmad_chunk *chunk, unsigned long addr)
+{
+	return &chunk->entries[(addr & ~CHUNK_MASK) >> PAGE_SHIFT];
+}
+
+/* One page table entry, where there is none yet; see apply_to_page_range(). */
+static int map_one(pte_t *pte, unsigned long addr, void *data)
+{
+	struct span *span = data;
+	unsigned long entry = *span->entry++;
+	pgprot_t prot = span->vma->vm_page_prot;
+
+	if (!(entry & CMAD_ENTRY_READ) || !pte_none(*pte))
+		return 0;
+	if (span->write && entry & CMAD_ENTRY_WRITE)
+		prot = vm_get_page_prot(span->vma->vm_flags);
+	set_pte_at(span->vma->vm_mm, addr, pte,
+		   pte_mkspecial(pfn_pte(PHYS_PFN(__pa(entry & PAGE_MASK)),
+					 prot)));
+	return 0;
+}
+
+static int map_none(pte_t *pte, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/* Whether the chunk, whose lock is held, can show the page. */
+static bool chunk_shows(const struct cmad_chunk *chunk,
+			const struct cmad_grant *grant, unsigned long entry,
+			bool write)
+{
+	if (chunk->dead || (grant->window && READ_ONCE(grant->window->ended)))
+		return false;
+	return entry & (write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ);
+}
+
+/*
+ * Map what @chunk knows of the span. The page table is made before the lock is
+ * taken, since an allocation may wait for the notifier. Should the table have
+ * gone meanwhile, the reserves provide.
+ */
+static vm_fault_t map_from(struct cmad_chunk *chunk, struct vm_fault *vmf,
+			   bool write)
+{
+	const struct cmad_grant *grant = vmf->vma->vm_private_data;
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	vm_fault_t ret = VM_FAULT_RETRY;
+	unsigned int noreclaim;
+	struct span span;
+
+	span_of(&span, vmf);
+	if (!(READ_ONCE(*entry_at(chunk, span.page)) & CMAD_ENTRY_READ))
+		return VM_FAULT_RETRY;
+	if (pmd_none(*vmf->pmd) &&
+	    apply_to_page_range(mm, span.user, PAGE_SIZE, map_none, NULL))
+		return VM_FAULT_OOM;
+
+	down_read(&span.space->faults);
+	noreclaim = memalloc_noreclaim_save();
+	down_write(&chunk->lock);
+	if (chunk_shows(chunk, grant, *entry_at(chunk, span.page), write)) {
+		ret = VM_FAULT_NOPAGE;
+		chunk->mapped = true;
+		span.entry = entry_at(chunk, span.start);
+		if (!pmd_trans_huge(*vmf->pmd) &&
+		    apply_to_page_range(mm, span.user, span.end - span.start,
+					map_one, &span))
+			ret = VM_FAULT_OOM;
+	}
+	up_write(&chunk->lock);
+	memalloc_noreclaim_restore(noreclaim);
+	up_read(&span.space->faults);
+	return ret;
+}
+
+/*
+ * See what the peer has in the span; only @page is faulted in, and made
+ * writable, there. What lies in another VMA of the peer's is left out.
+ */
+static int look(struct hmm_range *range, struct mm_struct *mm,
+		const struct span *span, bool write)
+{
+	struct vm_area_struct *vma;
+	int rc = -EFAULT;
+
+	range->notifier_seq = mmu_interval_read_begin(range->notifier);
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = find_vma(mm, span->page);
+	if (vma && vma->vm_start <= span->page && cmad_vma_is_fit(vma)) {
+		range->start = max(span->start, vma->vm_start);
+		range->end = min(span->end, vma->vm_end);
+		range->hmm_pfns[(span->page - range->start) >> PAGE_SHIFT] =
+			HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0);
+		rc = hmm_range_fault(range);
+	}
+	mmap_read_unlock(mm);
+	return rc;
+}
+
+/* Fill the cache with what a fault wants. The caller holds no lock. */
+static int fill(const struct span *span, bool write)
+{
+	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
+	unsigned long index = span->page >> CMAD_CHUNK_SHIFT;
+	struct hmm_range range = { .pfn_flags_mask = ~0UL };
+	struct mm_struct *mm = span->space->mm;
+	struct cmad_chunk *chunk;
+	int rc = -ENOMEM;
+
+	chunk = cmad_chunk_get(span->space, index) ?:
+		cmad_chunk_create(span->space, index, true);
+	if (!chunk)
+		return -ENOMEM;
+	range.notifier = &chunk->notifier;
+	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
+	if (range.hmm_pfns)
+		rc = look(&range, mm, span, write);
+	if (!rc) {
+		rc = cmad_chunk_enter(chunk, &range, span->write);
+		cmad_count(fills, 1);
+	}
+	kfree(range.hmm_pfns);
+	cmad_chunk_put(chunk);
+	return rc;
+}
+
+/*
+ * The cache does not have what a fault wants: fill it, with the fault's lock
+ * dropped, and let the fault be done again.
+ */
+static vm_fault_t map_fetch(struct vm_fault *vmf, bool write)
+{
+	struct cmad_grant *grant = vmf->vma->vm_private_data;
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	struct span span;
+	bool whole;
+	int rc;
+
+	if (grant->window && READ_ONCE(grant->window->ended))
+		return VM_FAULT_SIGBUS;
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+		return VM_FAULT_SIGBUS;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+
+	span_of(&span, vmf);
+	refcount_inc(&grant->refs);
+	whole = cmad_release_fault_lock(vmf);
+
+	rc = -ESRCH;
+	if (mmget_not_zero(span.space->mm)) {
+		rc = fill(&span, write);
+		mmput(span.space->mm);
+	}
+	cmad_grant_put(grant);
+
+	if (!rc || rc == -EBUSY || rc == -EINTR || rc == -ENOMEM || !whole)
+		return VM_FAULT_RETRY;
+	/* Only a fault that holds its lock can end with an error. */
+	mmap_read_lock(mm);
+	return VM_FAULT_SIGBUS;
+}
+
+static vm_fault_t map_fault(struct vm_fault *vmf)
+{
+	struct cmad_grant *grant = vmf->vma->vm_private_data;
+	unsigned long index = vmf->pgoff >> (CMAD_CHUNK_SHIFT - PAGE_SHIFT);
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	vm_fault_t ret = VM_FAULT_RETRY;
+	struct cmad_chunk *chunk;
+
+	chunk = cmad_chunk_get(grant->space, index);
+	if (chunk) {
+		ret = map_from(chunk, vmf, write);
+		cmad_chunk_put(chunk);
+	}
+	return ret == VM_FAULT_RETRY ? map_fetch(vmf, write) : ret;
+}
+
+/*
+ * A write to a page that is mapped for reading. Take out what is mapped around
+ * it, so that the write faults once more, and everything with the rights that
+ * there are now.
+ */
+static vm_fault_t map_mkwrite(struct vm_fault *vmf)
+{
+	struct span span;
+
+	span_of(&span, vmf);
+	cmad_zap(vmf->vma, span.user, span.end - span.start);
+	return VM_FAULT_NOPAGE;
+}
+
+#ifdef CMAD_HAVE_HUGE_PFN
+/* Whether the whole chunk is one run of frames that a 2 MB entry can show. */
+static bool chunk_is_huge(const struct cmad_chunk *chunk, unsigned long rights)
+{
+	unsigned long entry = chunk->entries[0];
+	unsigned long i;
+
+	if ((entry & rights) != rights || __pa(entry & PAGE_MASK) & ~PMD_MASK)
+		return false;
+	for (i = 1; i < CMAD_CHUNK_PAGES; i++)
+		if (chunk->entries[i] != entry + i * PAGE_SIZE)
+			return false;
+	return true;
+}
+
+/* As map_from(), a 2 MB entry. */
+static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
+{
+	const struct cmad_grant *grant = vmf->vma->vm_private_data;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	unsigned long rights = CMAD_ENTRY_READ;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	unsigned long entry;
+
+	if (write)
+		rights |= CMAD_ENTRY_WRITE;
+	down_read(&grant->space->faults);
+	down_write(&chunk->lock);
+	entry = chunk->entries[0];
+	if (chunk_shows(chunk, grant, entry, write) &&
+	    chunk_is_huge(chunk, rights)) {
+		chunk->mapped = true;
+		if (vmf->vma->vm_flags & VM_WRITE && entry & CMAD_ENTRY_WRITE)
+			write = true;
+		ret = cmad_insert_huge(vmf, PHYS_PFN(__pa(entry & PAGE_MASK)),
+				       write);
+	}
+	up_write(&chunk->lock);
+	up_read(&grant->space->faults);
+	return ret;
+}
+
+static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	unsigned long start = vmf->address & PMD_MASK;
+	struct vm_area_struct *vma = vmf->vma;
+	struct cmad_grant *grant = vma->vm_private_data;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	struct cmad_chunk *chunk;
+	unsigned long page;
+
+	if (order != PMD_SHIFT - PAGE_SHIFT || PMD_SHIFT != CMAD_CHUNK_SHIFT ||
+	    start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	page = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT);
+	if (page % CMAD_CHUNK_PAGES)
+		return VM_FAULT_FALLBACK;
+
+	chunk = cmad_chunk_get(grant->space, page / CMAD_CHUNK_PAGES);
+	if (chunk) {
+		ret = map_huge_from(chunk, vmf);
+		cmad_chunk_put(chunk);
+	}
+	return ret;
+}
+#endif
+
+static void map_open(struct vm_area_struct *vma)
+{
+	struct cmad_grant *grant = vma->vm_private_data;
+
+	refcount_inc(&grant->refs);
+}
+
+static void map_close(struct vm_area_struct *vma)
+{
+	cmad_grant_put(vma->vm_private_data);
+}
+
+const struct vm_operations_struct cmad_map_ops = {
+	.open = map_open,
+	.close = map_close,
+	.fault = map_fault,
+	.pfn_mkwrite = map_mkwrite,
+#ifdef CMAD_HAVE_HUGE_PFN
+	.huge_fault = map_huge_fault,
+#endif
+};
+
