@@ -104,6 +104,7 @@ CMA_API const char *cma_version(void);
 #define CMA_CAN_REPORT (1ULL << 5) /**< cma_request.fault_side, fault_addr */
 #define CMA_CAN_STRICT (1ULL << 6) /**< CMA_STRICT */
 #define CMA_CAN_WINDOW (1ULL << 8) /**< windows */
+#define CMA_CAN_MAP (1ULL << 9)	   /**< cma_map() */
 
 /** What a context can do, and its limits; filled in by cma_query(). */
 struct cma_limits {
@@ -246,6 +247,58 @@ CMA_API int cma_window_destroy(struct cma_context *context, uint64_t name);
  */
 CMA_API int cma_window_open(struct cma_context *context, uint64_t name,
 			    unsigned int access);
+
+/** cma_map(): have what is there mapped when the call returns. */
+#define CMA_MAP_POPULATE (1U << 0)
+/** cma_map(): map at this very address, in place of what is mapped there. */
+#define CMA_MAP_FIXED (1U << 1)
+
+/**
+ * Map a part of a peer's memory: loads and stores reach it without a system
+ * call. Needs the device, and a 64-bit program.
+ *
+ * The mapping follows the peer's address space. Memory that the peer does not
+ * have, or may not access so itself, is SIGBUS on touch, as all of it is once
+ * the peer or the window has ended; what the peer maps there later can be
+ * touched. Nothing is pinned and nothing of the peer's memory is kept. The
+ * mapping stays until cma_unmap() or munmap(2), whether or not the handle or
+ * the context is closed before; a child of fork(2) does not inherit it, and no
+ * core dump holds it. The kernel does not take it for direct I/O, vmsplice(2)
+ * or RDMA registration (EFAULT).
+ *
+ * @param context from cma_open()
+ * @param handle from cma_handle_open() or cma_window_open()
+ * @param offset bytes from the beginning of the page that the handle's memory
+ *  begins in: the address in a peer that was opened by pid, and the offset in a
+ *  window that begins with a page; below 2^48
+ * @param length bytes, above 0; the pages around them must all be the handle's
+ * @param protection PROT_READ, and PROT_WRITE where the handle allows it
+ * @param flags CMA_MAP_POPULATE, CMA_MAP_FIXED
+ * @param[in,out] address out: where the byte at offset is mapped, NULL after a
+ *  failure; in: where it shall be, with CMA_MAP_FIXED, at the same place in
+ *  its page as offset
+ * @return 0, or
+ *  -EINVAL: flags, offset, length, or *address does not go with offset;
+ *  -EACCES: the handle does not allow that, or PROT_EXEC;
+ *  -ENXIO: a page is not, or not all of it, the handle's;
+ *  -ENOENT: not a handle; -ESRCH: its process exited or called execve(2);
+ *  -EIDRM: its window ended;
+ *  -EOPNOTSUPP: no device, or its module cannot (CMA_CAN_MAP);
+ *  -ENOMEM; -ESTALE
+ */
+CMA_API int cma_map(struct cma_context *context, int handle, uint64_t offset,
+		    size_t length, int protection, unsigned int flags,
+		    void **address);
+
+/**
+ * Unmap what cma_map() mapped, or a part of it: munmap(2) of the pages around
+ * these bytes.
+ *
+ * @param address from cma_map(), or within
+ * @param length bytes
+ * @return 0, or -EINVAL
+ */
+CMA_API int cma_unmap(void *address, size_t length);
 
 /** Copy local to remote; without it, remote to local. Only for cma_copy(). */
 #define CMA_WRITE (1U << 0)

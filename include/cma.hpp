@@ -211,6 +211,62 @@ private:
 };
 
 /**
+ * A part of a peer's memory, mapped (cma_map()), unmapped by its destructor.
+ * Move-only. It outlives its Handle and its Context. Its memory may be touched
+ * by any thread; a child made by fork() does not have it, and must not let the
+ * destructor unmap what is at its place there.
+ */
+class Mapping
+{
+public:
+	Mapping() noexcept = default;
+
+	Mapping(Mapping &&other) noexcept
+		: address_(std::exchange(other.address_, nullptr))
+		, size_(std::exchange(other.size_, 0))
+	{
+	}
+
+	Mapping &operator=(Mapping &&other) noexcept
+	{
+		Mapping moved(std::move(other));
+		std::swap(address_, moved.address_);
+		std::swap(size_, moved.size_);
+		return *this;
+	}
+
+	~Mapping()
+	{
+		if (address_ != nullptr)
+			::cma_unmap(address_, size_);
+	}
+
+	/** Whether there is a mapping. */
+	explicit operator bool() const noexcept
+	{
+		return address_ != nullptr;
+	}
+
+	/** Its first byte; NULL if there is none. */
+	void *data() const noexcept
+	{
+		return address_;
+	}
+
+	/** Its length in bytes. */
+	std::size_t size() const noexcept
+	{
+		return size_;
+	}
+
+private:
+	friend class Context;
+
+	void *address_ = nullptr;
+	std::size_t size_ = 0;
+};
+
+/**
  * A context (cma_open()), closed by its destructor. Move-only.
  *
  * Threads may use one context at the same time, but not while it is moved or
@@ -326,6 +382,28 @@ public:
 		const int id = ::cma_window_open(context_, name, access);
 		require("cma_window_open", id, {});
 		return Handle(context_, id);
+	}
+
+	/**
+	 * Map a part of a peer's memory: cma_map().
+	 *
+	 * @param handle of the peer, or of its window
+	 * @param offset bytes from the beginning of the handle's first page
+	 * @param length bytes
+	 * @param protection PROT_READ, PROT_WRITE
+	 * @param flags CMA_MAP_POPULATE
+	 */
+	Mapping map(const Handle &handle, std::uint64_t offset,
+		    std::size_t length, int protection,
+		    unsigned int flags = 0) const
+	{
+		Mapping mapping;
+		const int error = ::cma_map(
+			context_, handle.id_, offset, length, protection,
+			flags & ~CMA_MAP_FIXED, &mapping.address_);
+		require("cma_map", error, {});
+		mapping.size_ = length;
+		return mapping;
 	}
 
 	/**

@@ -5,6 +5,7 @@
 #include "context.hpp"
 #include <cstdlib>
 #include <new>
+#include <unistd.h>
 
 using cma::Fault;
 
@@ -161,6 +162,22 @@ int cma_window_open(struct cma_context *context, uint64_t name, unsigned int acc
   if (!context->guard.ours())
     return -ESTALE;
   return uses_device(context) ? context->device.window_open(name, access) : -EOPNOTSUPP;
+}
+
+int cma_map(struct cma_context *context, int handle, uint64_t offset, size_t length,
+            int protection, unsigned int flags, void **address)
+{
+  if (context->guard.ours() && uses_device(context))
+    return context->device.map(handle, offset, length, protection, flags, *address);
+  *address = nullptr;
+  return context->guard.ours() ? -EOPNOTSUPP : -ESTALE;
+}
+
+int cma_unmap(void *address, size_t length)
+{
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t before = reinterpret_cast<uintptr_t>(address) % page;
+  return cma::sys::unmap(static_cast<char *>(address) - before, before + length);
 }
 
 ssize_t cma_copy(const struct cma_context *context, struct cma_request *request)

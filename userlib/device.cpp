@@ -83,6 +83,32 @@ int Device::window_open(std::uint64_t name, unsigned int access) const
   return error < 0 ? error : open.handle;
 }
 
+int Device::map(int handle, std::uint64_t offset, std::size_t length, int protection,
+                unsigned int flags, void *&address) const
+{
+  const bool fixed = (flags & CMA_MAP_FIXED) != 0;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t before = offset % page;
+  auto at = fixed ? to_u64(address) - before : 0;
+  address = nullptr;
+  if ((flags & ~(CMA_MAP_POPULATE | CMA_MAP_FIXED)) != 0 || handle <= 0 || length == 0 ||
+      offset >= CMA_MAP_SPACE || length > CMA_MAP_SPACE - offset || at % page != 0)
+    return -EINVAL;
+  if ((info_.features & CMA_FEATURE_MAP) == 0 || sizeof(off_t) < sizeof(std::uint64_t) ||
+      sizeof(void *) < sizeof(std::uint64_t))
+    return -EOPNOTSUPP;
+
+  auto *pages = reinterpret_cast<void *>(static_cast<std::uintptr_t>(at));
+  const int error =
+      sys::map(pages, before + length, protection,
+               MAP_SHARED | (fixed ? MAP_FIXED : 0) |
+                   ((flags & CMA_MAP_POPULATE) != 0 ? MAP_POPULATE : 0),
+               fd_, static_cast<off_t>(CMA_MAP_OFFSET(handle, offset - before)));
+  if (error == 0)
+    address = static_cast<char *>(pages) + before;
+  return error;
+}
+
 int Device::handle_close(int handle) const
 {
   cma_ioc_close close = {};

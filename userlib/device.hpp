@@ -70,6 +70,8 @@ public:
                     unsigned int mode, std::uint64_t &name) const;
   int window_destroy(std::uint64_t name) const;
   int window_open(std::uint64_t name, unsigned int access) const;
+  int map(int handle, std::uint64_t offset, std::size_t length, int protection,
+          unsigned int flags, void *&address) const;
   int handle_open(cma_peer peer) const;
   int handle_close(int handle) const;
   void query(cma_limits &limits) const;

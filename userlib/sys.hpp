@@ -91,9 +91,21 @@ inline void *map_anonymous(size_t length)
   return address == MAP_FAILED ? nullptr : address;
 }
 
-inline void unmap(void *address, size_t length)
+// Returns 0 and sets address, or a negative errno value and sets it to nullptr.
+inline int map(void *&address, size_t length, int protection, int flags, int fd,
+               off_t offset)
 {
-  negative_errno([=] { return ::munmap(address, length); });
+  const int saved = errno;
+  void *mapped = ::mmap(address, length, protection, flags, fd, offset);
+  const int error = mapped == MAP_FAILED ? -errno : 0;
+  errno = saved;
+  address = error == 0 ? mapped : nullptr;
+  return error;
+}
+
+inline int unmap(void *address, size_t length)
+{
+  return negative_errno([=] { return ::munmap(address, length); });
 }
 
 } // namespace cma::sys

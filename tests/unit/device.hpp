@@ -29,7 +29,7 @@ public:
       .features = CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
                   CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY | CMA_FEATURE_LARGE |
                   CMA_FEATURE_REPORT | CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
-                  CMA_FEATURE_WINDOW,
+                  CMA_FEATURE_WINDOW | CMA_FEATURE_MAP,
       .max_iov = 1024,
       .max_iov_many = 5000,
       .max_bytes = 0x7ffff000,

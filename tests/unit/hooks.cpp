@@ -33,6 +33,7 @@ class Reset : public testing::EmptyTestEventListener {
     hooks::ioctl = nullptr;
     hooks::process_vm = nullptr;
     hooks::madvise = nullptr;
+    hooks::mmap = nullptr;
     ::unsetenv("CMA_DEVICE");
   }
 };
@@ -82,6 +83,22 @@ int madvise(void *address, size_t length, int advice) noexcept
   if (const auto result = ask(hooks::madvise, advice))
     return static_cast<int>(report(*result));
   return static_cast<int>(::syscall(SYS_madvise, address, length, advice));
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd,
+           off_t offset) noexcept
+{
+  // The C library's own calls come before there are hooks.
+  if (fd >= 0 && hooks::mmap)
+    if (const auto result = hooks::mmap({address, length, protection, flags, fd, offset}))
+      return reinterpret_cast<void *>(report(*result));
+#ifdef SYS_mmap2
+  return reinterpret_cast<void *>(
+      ::syscall(SYS_mmap2, address, length, protection, flags, fd, offset / 4096));
+#else
+  return reinterpret_cast<void *>(
+      ::syscall(SYS_mmap, address, length, protection, flags, fd, offset));
+#endif
 }
 
 } // extern "C"

@@ -22,6 +22,15 @@ inline std::function<Result(int fd, unsigned long request, void *argument)> ioct
 inline std::function<Result(bool write, pid_t pid)> process_vm;
 inline std::function<Result(int advice)> madvise;
 
+// What libcma asks of mmap(2) for a descriptor, and what that returns.
+struct Map {
+  void *address;
+  std::size_t length;
+  int protection, flags, fd;
+  off_t offset;
+};
+inline std::function<Result(const Map &)> mmap;
+
 } // namespace hooks
 
 #endif
