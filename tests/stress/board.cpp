@@ -33,6 +33,16 @@ const char *name_of(Op op)
   return names.at(static_cast<size_t>(op));
 }
 
+bool State::may_show(uint64_t word, size_t index) const
+{
+  if (may_show_words() && word == first_word() + index)
+    return true;
+  if (may_show_zeros() && word == 0)
+    return true;
+  const bool newer = (word & tag_mask) == own_tag && word >> 32 > generation();
+  return (bits_ & is_leaving) != 0 && newer && word % words_per_page == index;
+}
+
 Epochs History::since(uint32_t oldest) const
 {
   Epochs epochs;

@@ -40,11 +40,16 @@ public:
   static State hole() { return State{has_hole}; }
   /// Either; at most one of them may show words.
   State operator|(State other) const { return State{bits_ | other.bits_}; }
+  /// The same, on its way to another place. A copy under way may have pinned the page
+  /// before it left, and then shows what is written to it there.
+  State leaving() const { return State{bits_ | is_leaving}; }
 
   bool may_show_words() const { return (bits_ & has_words) != 0; }
   bool may_show_zeros() const { return (bits_ & has_zeros) != 0; }
   bool may_be_hole() const { return (bits_ & has_hole) != 0; }
   uint32_t generation() const { return static_cast<uint32_t>(bits_ >> 32); }
+  /// Whether the word at that index of a page is one that this state allows.
+  bool may_show(uint64_t word, size_t index) const;
   /// The page whose words it shows: another one's after mremap(2).
   size_t home() const { return bits_ >> 8 & 0xffffff; }
   /// The first of the words; each one is followed by its successor.
@@ -63,6 +68,7 @@ private:
   static constexpr uint64_t has_words = 1;
   static constexpr uint64_t has_zeros = 2;
   static constexpr uint64_t has_hole = 4;
+  static constexpr uint64_t is_leaving = 8;
 
   friend class History;
   uint64_t bits_ = 0;

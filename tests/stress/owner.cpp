@@ -197,16 +197,19 @@ void Owner::unmap_some(Claim &claim)
 bool Owner::move(Claim &claim, Claim &target)
 {
   const auto moved = states_of(board_, claim);
+  auto leaving = moved;
+  for (State &state : leaving)
+    state = state.leaving();
   const size_t bytes = claim.count() * page;
-  begin_each(board_, claim, moved, State::hole());
+  begin_each(board_, claim, leaving, State::hole());
   begin_each(board_, target, moved, State::hole());
-  if (mremap(memory(claim), bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-             memory(target)) == MAP_FAILED)
-    return false;
-  begin_each(board_, target, moved);
-  target.end();
-  claim.settle(State::hole());
-  return true;
+  const bool done = mremap(memory(claim), bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+                           memory(target)) != MAP_FAILED;
+  Claim &full = done ? target : claim;
+  begin_each(board_, full, moved);
+  full.end();
+  (done ? claim : target).settle(State::hole());
+  return done;
 }
 
 void Owner::remap(Claim &claim)
@@ -214,20 +217,21 @@ void Owner::remap(Claim &claim)
   Claim target(board_, random_.below(field_.pages - claim.count() + 1), claim.count());
   if (!target)
     return;
-  const auto before = states_of(board_, claim);
-  begin_each(board_, target, states_of(board_, target), State::hole());
+  const auto lost = states_of(board_, target);
+  begin_each(board_, target, lost, State::hole());
   munmap(memory(target), target.count() * page);
   target.settle(State::hole());
-  if (!move(claim, target)) {
-    begin_each(board_, claim, before);
-    claim.end();
+  // What is mapped anew is one mapping, until a keeper advises about a part of it.
+  bool moved = move(claim, target);
+  for (int tries = 0; !moved && tries < 5; tries++) {
     unmap_some(claim);
-    pause(4000);
-    require(move(claim, target), "mremap");
+    moved = move(claim, target);
   }
+  if (!moved)
+    return map_again(target, lost);
   board_.did(Op::Remap);
   pause(1000);
-  map_again(claim, before);
+  map_again(claim, states_of(board_, claim));
 }
 
 void Owner::forbid(Claim &claim)

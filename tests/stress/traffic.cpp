@@ -198,11 +198,7 @@ void Client::judge_words(Route route, const Epochs &epochs, const uint64_t *word
 {
   for (size_t k = begin; k < end; k++) {
     const uint64_t word = words[k - begin];
-    const bool fit = epochs.any([=](State state) {
-      return (state.may_show_words() && word == state.first_word() + k) ||
-             (state.may_show_zeros() && word == 0);
-    });
-    if (fit)
+    if (epochs.any([=](State state) { return state.may_show(word, k); }))
       continue;
     const State state = epochs.states.front();
     const bool own = (word & State::tag_mask) == State::own_tag;
