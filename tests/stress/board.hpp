@@ -178,6 +178,8 @@ public:
   uint64_t changes() const; ///< all that was done
   uint64_t done(Op op) const { return done_.at(static_cast<size_t>(op)); }
 
+  /// The owner's window over the field.
+  std::atomic<uint64_t> window = 0;
   /// The owner may be gone at any time, so that copies may fail.
   std::atomic<bool> mortal = false;
   /// Memory is short on purpose: a copy may fail for want of it.

@@ -39,6 +39,19 @@ void map_field(const Field &field, size_t first, size_t count)
           "mmap of a field");
 }
 
+/// A window over the field, for everybody; it lives as long as the process.
+uint64_t expose(const Field &field)
+{
+  static const Device device;
+  auto window = sized<cma_ioc_window_create>();
+  window.base = Field::base;
+  window.length = field.bytes();
+  window.access = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
+  window.mode = 0666;
+  require(device.call(CMA_IOC_WINDOW_CREATE, &window).error == 0, "a window");
+  return window.window;
+}
+
 } // namespace
 
 Op Ops::pick(Random &random) const
@@ -74,6 +87,7 @@ void settle_field(Board &board, const Field &field)
     board.page(i).begin(state);
     board.page(i).end();
   }
+  board.window = expose(field);
 }
 
 Owner::Owner(Board &board, const Field &field, uint64_t seed)

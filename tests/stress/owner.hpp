@@ -50,7 +50,7 @@ struct Field {
 
 /// A field of that kind (Anonymous or Memfd), not yet mapped.
 Field make_field(Kind kind, size_t pages);
-/// In the owner: maps the field and writes its first words.
+/// In the owner: maps the field, writes its first words and opens a window over it.
 void settle_field(Board &board, const Field &field);
 
 class Owner {

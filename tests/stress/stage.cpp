@@ -33,7 +33,7 @@ long read_by_two(const Place &place, const std::vector<Route> &first,
 {
   const Device device;
   const Fd pidfd(pidfd_open(place.owner));
-  const Target target = names_of(device, place.owner, pidfd);
+  const Target target = names_of(device, place.owner, pidfd, place.board->window);
   Client one(*place.board, place.field, device, target, place.seed);
   Client two(*place.board, place.field, device, target, place.seed + 1);
   place.board->clients++;
@@ -47,8 +47,8 @@ long write_alone(const Place &place, const std::vector<Route> &routes)
 {
   const Device device;
   const Fd pidfd(pidfd_open(place.owner));
-  Client client(*place.board, place.field, device, names_of(device, place.owner, pidfd),
-                place.seed);
+  Client client(*place.board, place.field, device,
+                names_of(device, place.owner, pidfd, place.board->window), place.seed);
   place.board->clients++;
   client.write_on(routes);
   return 0;

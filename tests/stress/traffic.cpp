@@ -35,15 +35,24 @@ void Buffer::forget(size_t bytes) const
 const std::vector<Route> &device_mix()
 {
   static const std::vector<Route> routes = {Route::Handle, Route::Handle, Route::Pid,
-                                            Route::Pid, Route::Pidfd};
+                                            Route::Pid,    Route::Pidfd,  Route::Window,
+                                            Route::Window};
   return routes;
 }
 
-Target names_of(const Device &device, pid_t pid, const Fd &pidfd)
+Target names_of(const Device &device, pid_t pid, const Fd &pidfd, uint64_t window)
 {
   const Outcome handle = device.open(CMA_PEER_PID, pid);
   require(handle.error == 0, "CMA_IOC_OPEN");
-  return {pid, pidfd.get(), static_cast<int>(handle.result)};
+  Target target = {pid, pidfd.get(), static_cast<int>(handle.result)};
+  if (window == 0)
+    return target;
+  auto open = sized<cma_ioc_open>();
+  open.peer_type = CMA_PEER_WINDOW;
+  open.window = window;
+  require(device.call(CMA_IOC_OPEN, &open).error == 0, "CMA_IOC_OPEN of a window");
+  target.window = open.handle;
+  return target;
 }
 
 Client::Client(Board &board, const Field &field, const Device &device,
@@ -89,7 +98,8 @@ void Client::read(Route route)
 Outcome Client::copy(Route route, bool write, size_t first, size_t count)
 {
   const size_t bytes = count * sizeof(uint64_t);
-  const uintptr_t remote = Field::base + first * sizeof(uint64_t);
+  const uintptr_t remote =
+      (route == Route::Window ? 0 : Field::base) + first * sizeof(uint64_t);
   const auto pieces = [&](uintptr_t address) {
     const size_t most = count % 64 == 0 && random_.percent(30) ? 64 : 1;
     return cut(address, bytes, random_.percent(50) ? most : 1);
@@ -143,7 +153,9 @@ bool Client::outcome_is_fit(Route route, const Outcome &outcome, size_t first,
                             size_t count, const std::vector<uint32_t> &oldest)
 {
   const auto bytes = static_cast<int64_t>(count * sizeof(uint64_t));
-  if (outcome == gives(bytes) || (board_.mortal && outcome.error == ESRCH) ||
+  const bool gone =
+      outcome.error == ESRCH || (route == Route::Window && outcome.error == EIDRM);
+  if (outcome == gives(bytes) || (board_.mortal && gone) ||
       (board_.hungry && outcome.error == ENOMEM))
     return true;
   if (outcome.error != 0 && outcome.error != EFAULT) {

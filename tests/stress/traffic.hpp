@@ -67,10 +67,10 @@ private:
   size_t piece_ = 0; ///< bytes of each of the last copy's remote segments
 };
 
-/// By pid, pidfd and handle.
+/// By pid, pidfd, handle and window.
 const std::vector<Route> &device_mix();
 
-/// A peer by all its names, for use through a device.
-Target names_of(const Device &device, pid_t pid, const Fd &pidfd);
+/// A peer by all its names, for use through a device; by a window only if it has one.
+Target names_of(const Device &device, pid_t pid, const Fd &pidfd, uint64_t window = 0);
 
 } // namespace cma_test

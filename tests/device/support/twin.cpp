@@ -66,6 +66,8 @@ const char *name_of(Route route)
     return "handle";
   case Route::HandleStrict:
     return "handle, strict";
+  case Route::Window:
+    return "window";
   }
   return "?";
 }
@@ -85,7 +87,7 @@ cma_ioc_copy as_ioctl(Route route, const Target &target, const Call &call)
     request.peer = target.pidfd;
   } else {
     request.peer_type = CMA_PEER_HANDLE;
-    request.peer = target.handle;
+    request.peer = route == Route::Window ? target.window : target.handle;
   }
   request.local_iov = address_of(call.local);
   request.local_cnt = call.local_count;

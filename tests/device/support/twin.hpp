@@ -25,6 +25,7 @@ enum class Route {
   PidfdStrict,
   Handle,
   HandleStrict,
+  Window, ///< a handle, too: remote addresses are offsets from the window's beginning
 };
 constexpr std::initializer_list<Route> device_routes = {
     Route::Pid,         Route::PidStrict, Route::Pidfd,
@@ -37,6 +38,7 @@ struct Target {
   pid_t pid = 0;
   int pidfd = -1;
   int handle = 0;
+  int window = 0; ///< the handle of a window
 };
 
 /// A request as it goes into the kernel: nothing in it need make sense.
