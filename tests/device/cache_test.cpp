@@ -9,6 +9,7 @@
 #include "support/judgement.hpp"
 #include "support/persona.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -330,24 +331,30 @@ TEST_F(VerdictCache, AVerdictIsNotRenewedByItsUse)
 TEST_F(VerdictCache, TargetChangesItsCredentialsAllTheTime)
 {
   // They stay equivalent, so that every answer is yes, and never "no such process".
+  constexpr uint64_t enough = 100; // of either, for as long as that takes a machine
+  void *shared =
+      mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  auto *changes = new (shared) std::atomic<uint64_t>(0);
   Peer restless;
   const pid_t busy = restless.pid();
-  restless.post([]() -> long {
-    while (true)
+  restless.post([=]() -> long {
+    for (;; ++*changes)
       drop_capability(CAP_NET_RAW);
   });
   Peer caller;
   EXPECT_EQ(caller.call([=]() -> long {
     const auto end = std::chrono::steady_clock::now() + 3s;
-    long rounds = 0;
-    while (std::chrono::steady_clock::now() < end)
-      for (int i = 0; i < 100; i++, rounds++)
-        for (const Route route : {Route::PidStrict, Route::Pid})
-          if (const long answer = ask(busy, route); answer != 7)
-            return answer;
-    return rounds > 100 ? 0 : 1;
+    uint64_t rounds = 0;
+    for (; std::chrono::steady_clock::now() < end || rounds < enough || *changes < enough;
+         rounds++)
+      for (const Route route : {Route::PidStrict, Route::Pid})
+        if (const long answer = ask(busy, route); answer != 7)
+          return answer;
+    return 0;
   }),
             0);
+  munmap(shared, page);
 }
 
 TEST_F(VerdictCache, OneFileInTwoProcesses)
