@@ -12,6 +12,8 @@ JOBS ?= 2
 # The kernels that the module is tested on; stock is the one of Debian 12.
 stock := 6.1
 matrix := 5.10 6.12 7.2
+# Of the time that each scenario of the stress tests takes; make check needs less.
+SCALE ?= 1
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -24,11 +26,12 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-matrix check-clients check-debug check-unit check-packages check-device check-stress check-dkms lint
+.PHONY: check check-matrix check-clients check-debug check-unit check-packages check-device check-stress check-control
+.PHONY: check-shortage check-vm check-dkms lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
 	@$(MAKE) user
-	@scripts/tally lint check-device check-dkms check-unit check-packages
+	@SCALE=0.4 scripts/tally lint check-device check-stress check-control check-vm check-dkms check-unit check-packages
 
 check-matrix: ## the device tests and DKMS, on the other kernels
 	@scripts/setup build demo check matrix
@@ -55,7 +58,13 @@ check-device-%: user
 
 check-stress: check-stress-$(stock) ## copies while the owner changes its memory (check-stress-6.12: another kernel)
 check-stress-%: user
-	@tests/stress/run --kernel $*
+	@tests/stress/run --kernel $* --scale $(SCALE)
+
+check-control: user ## that the stress tests see stale bytes, with a module that ignores invalidations
+	@tests/stress/run --kernel $(stock) --negative --scale $(SCALE)
+
+check-vm: ## the guest runner itself
+	@tests/vm/selftest
 
 check-dkms: check-dkms-$(stock) ## dkms add, build, install, then boot (check-dkms-6.12: another kernel)
 check-dkms-%: user
