@@ -42,8 +42,12 @@ check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/c
 	@scripts/setup build demo check clients
 	@tests/clients/run
 
-check-debug: user ## device tests and a fail-nth sweep, on a kernel with sanitizers and lock proving
+check-debug: ## device and stress tests, and memory shortage, on a kernel with sanitizers and lock proving
 	@scripts/setup build demo check debug
+	@$(MAKE) user
+	@scripts/tally check-device-debug check-stress-debug check-shortage
+
+check-shortage: user ## every allocation of every call made to fail, on the debug kernel
 	@tests/debug/run
 
 check-unit: user ## the tests that need no device
