@@ -33,10 +33,11 @@ check: ## all tests, on Debian 12's kernel
 	@$(MAKE) user
 	@SCALE=0.4 scripts/tally lint check-device check-stress check-control check-vm check-dkms check-unit check-packages
 
-check-matrix: ## the device tests and DKMS, on the other kernels
+check-matrix: ## device tests, stress tests and DKMS, on the other kernels
 	@scripts/setup build demo check matrix
 	@$(MAKE) user
-	@scripts/tally $(matrix:%=check-device-%) $(matrix:%=check-dkms-%) $(matrix:%=lint-module-%)
+	@SCALE=0.3 scripts/tally $(matrix:%=check-device-%) $(matrix:%=check-stress-%) $(matrix:%=check-dkms-%) \
+		$(matrix:%=lint-module-%)
 
 check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
 	@scripts/setup build demo check clients
