@@ -66,7 +66,7 @@ Board &Board::fresh(size_t pages, unsigned milliseconds)
   auto *board = new (memory) Board;
   board->pages_ = pages;
   board->end_ = now_ns() + milliseconds * 1000000LL;
-  board->last_end_ = board->end_ + 4 * milliseconds * 1000000LL;
+  board->last_end_ = board->end_ + 20 * milliseconds * 1000000LL;
   return *board;
 }
 
@@ -77,11 +77,18 @@ void Board::release()
 
 bool Board::running() const
 {
+  const int64_t now = now_ns();
+  return !stopped_ && (now < end_ || (now < last_end_ && !enough()));
+}
+
+bool Board::enough() const
+{
   constexpr uint64_t enough_pages = 5000;
   constexpr uint64_t enough_changes = 40;
-  const int64_t now = now_ns();
-  const bool enough = judged >= enough_pages && changes() >= enough_changes;
-  return !stopped_ && now < (enough ? end_ : last_end_);
+  for (size_t i = 0; i < wanted_.size(); i++)
+    if (wanted_.at(i) && done_.at(i) == 0)
+      return false;
+  return judged >= enough_pages && changes() >= enough_changes;
 }
 
 uint64_t Board::changes() const

@@ -163,9 +163,11 @@ public:
   History &page(size_t index) { return histories_.at(index); }
   uint32_t new_generation() { return ++generation_; }
 
-  /// Whether the scenario's time is not over. Where little was done in it, on a busy
-  /// machine, there is more of it.
+  /// Whether the scenario's time is not over. Where too little was done in it, on a slow
+  /// or busy machine, there is more of it.
   bool running() const;
+  /// Too little was done as long as this was not.
+  void want(Op op) { wanted_.at(static_cast<size_t>(op)) = true; }
   void stop() { stopped_ = true; }
 
   void found(Wrong what, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -195,8 +197,11 @@ private:
   Board() = default;
 
   size_t pages_ = 0;
+  bool enough() const;
+
   int64_t end_ = 0;
   int64_t last_end_ = 0;
+  std::array<bool, static_cast<size_t>(Op::Kinds)> wanted_{};
   std::atomic<bool> stopped_ = false;
   std::atomic<uint32_t> generation_ = 0;
   Counters<Wrong> wrong_{};

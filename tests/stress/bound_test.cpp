@@ -182,7 +182,7 @@ TEST(Bound, PeersThatComeAndGo)
   const Device device;
   meet(device, crowd);
   const Footprint before;
-  meet(device, verdicts + 5 * slack);
+  meet(device, verdicts + 2 * slack);
   EXPECT_FALSE(
       settled(before, verdicts + slack, slack).exceeds(before, verdicts + slack, slack));
 }
@@ -191,7 +191,7 @@ TEST(Bound, PeersOfAClosedFile)
 {
   meet(Device(), crowd);
   const Footprint before;
-  meet(Device(), 8 * crowd);
+  meet(Device(), 4 * crowd);
   EXPECT_FALSE(settled(before, crowd, 2 * crowd).exceeds(before, crowd, 2 * crowd));
 }
 

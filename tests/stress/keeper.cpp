@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -130,8 +131,9 @@ void Owner::collapse()
 {
   const Run run = choose_chunk();
   madvise(field_.at(run.first), run.count * page, MADV_HUGEPAGE);
-  if (madvise(field_.at(run.first), run.count * page, MADV_COLLAPSE) == 0)
-    board_.did(Op::Collapse);
+  madvise(field_.at(run.first), run.count * page, MADV_COLLAPSE);
+  const uint64_t before = std::exchange(collapsed_, vm_event("thp_collapse_alloc"));
+  board_.did(Op::Collapse, collapsed_ - before);
 }
 
 void Owner::split()

@@ -2,6 +2,7 @@
 // What an author does: see owner.hpp. Each change leaves the pages showing words.
 #include "owner.hpp"
 #include "../device/support/peer.hpp"
+#include "system.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -92,7 +93,8 @@ void settle_field(Board &board, const Field &field)
 
 Owner::Owner(Board &board, const Field &field, uint64_t seed)
     : board_(board), field_(field), random_(seed),
-      snapshot_(pages_per_plot * words_per_page)
+      snapshot_(pages_per_plot * words_per_page),
+      collapsed_(vm_event("thp_collapse_alloc"))
 {
 }
 

@@ -97,6 +97,7 @@ private:
   Field field_;
   Random random_;
   std::vector<uint64_t> snapshot_;
+  uint64_t collapsed_; ///< in the kernel's count, which khugepaged adds to
 };
 
 } // namespace cma_test

@@ -89,6 +89,9 @@ Stage::Stage(const Plan &plan)
 {
   field_.uniform = plan.uniform;
   plan_.writer = plan.writer && !settings().read_only;
+  for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
+    if (const auto op = static_cast<Op>(i); plan.must.has(op))
+      board_.want(op);
   owner_ = std::make_unique<Peer>([this] { settle_field(board_, field_); });
 }
 
@@ -197,6 +200,10 @@ void Stage::expect_sound()
   EXPECT_GT(board_.judged, 500U);
   EXPECT_LT(board_.unjudged, board_.judged);
   EXPECT_GT(board_.changes(), 0U);
+  for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
+    if (const auto op = static_cast<Op>(i); plan_.must.has(op)) {
+      EXPECT_GT(board_.done(op), 0U) << name_of(op);
+    }
   if (plan_.device && fills_) {
     EXPECT_GT(counter("fills"), fills_) << "nothing went through the cache";
   }

@@ -29,6 +29,7 @@ struct Plan {
   size_t pages = 1024;
   Ops author = {}; ///< besides writing
   Ops keeper = {};
+  Ops must = {};             ///< happen, for the scenario to be worth anything
   unsigned author_us = 1500; ///< the longest pause between two changes
   unsigned keeper_us = 1500;
   bool uniform = false; ///< see Field
