@@ -3,158 +3,22 @@
  * The program cma as its users meet it: run with arguments, on the memory of this
  * test, and judged by its output, its exit status and what it moved.
  */
+#include "cli_test.hpp"
+
 #include <array>
 #include <csignal>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <string>
-#include <thread>
-#include <vector>
 
-#include <fcntl.h>
 #include <pty.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <fmt/core.h>
-#include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
+namespace cli_test {
 namespace {
 
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
-namespace fs = std::filesystem;
-
-const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-
-/* A cma that runs. The test holds the other ends of its input and output. */
-class Running {
-public:
-  /** error: the descriptor that is to be its standard error; else it is collected. */
-  explicit Running(const std::vector<std::string> &arguments, int error = -1,
-                   const std::string &program = CMA_PROGRAM)
-  {
-    int in[2];
-    int out[2];
-    int err[2];
-    EXPECT_EQ(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(err, O_CLOEXEC), 0);
-    std::vector<char *> list = {const_cast<char *>(program.c_str())};
-    for (const std::string &argument : arguments)
-      list.push_back(const_cast<char *>(argument.c_str()));
-    list.push_back(nullptr);
-    pid = fork();
-    if (pid == 0) {
-      dup2(in[0], STDIN_FILENO);
-      dup2(out[1], STDOUT_FILENO);
-      dup2(error < 0 ? err[1] : error, STDERR_FILENO);
-      execv(program.c_str(), list.data());
-      _exit(99);
-    }
-    close(in[0]);
-    close(out[1]);
-    close(err[1]);
-    input = in[1];
-    output = out[0];
-    errors = err[0];
-  }
-
-  void feed(const std::string &data) const
-  {
-    EXPECT_EQ(write(input, data.data(), data.size()), static_cast<ssize_t>(data.size()));
-  }
-
-  /** Its end, with all it said. The status is negative for a signal. */
-  int finish()
-  {
-    close(std::exchange(input, -1));
-    std::thread other([this] { said = all_of(errors); });
-    data = all_of(output);
-    other.join();
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-  }
-
-  pid_t pid;
-  int input, output;
-  std::string data, said; /* standard output, standard error */
-
-private:
-  static std::string all_of(int fd)
-  {
-    std::string all;
-    char some[65536];
-    for (ssize_t length; (length = read(fd, some, sizeof(some))) > 0;)
-      all.append(some, static_cast<size_t>(length));
-    close(fd);
-    return all;
-  }
-
-  int errors;
-};
-
-class Cli : public testing::Test {
-protected:
-  Cli()
-  {
-    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    memory = static_cast<char *>(mmap(nullptr, 4 * page, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    for (size_t i = 0; i < 3 * page; i++)
-      memory[i] = static_cast<char>(i * 7 + i / 256);
-    /* The hole; unmapped, it could be filled by anybody. */
-    mprotect(memory + 3 * page, page, PROT_NONE);
-    fs::create_directory(directory);
-  }
-
-  ~Cli() override
-  {
-    munmap(memory, 4 * page);
-    fs::remove_all(directory);
-  }
-
-  int cma(const std::vector<std::string> &arguments, const std::string &input = "")
-  {
-    Running running(arguments);
-    if (!input.empty())
-      running.feed(input);
-    int status = running.finish();
-    data = running.data;
-    said = running.said;
-    return status;
-  }
-
-  std::string address(size_t offset = 0) const
-  {
-    return fmt::format("{:#x}", reinterpret_cast<uintptr_t>(memory + offset));
-  }
-
-  std::string content(size_t offset, size_t length) const
-  {
-    return {memory + offset, length};
-  }
-
-  static std::string text_of(const fs::path &file)
-  {
-    std::ostringstream text;
-    text << std::ifstream(file).rdbuf();
-    return text.str();
-  }
-
-  char *memory;
-  const std::string self = std::to_string(getpid());
-  const fs::path directory =
-      fs::temp_directory_path() / fmt::format("cma-cli-test.{}", getpid());
-  const std::string file = directory / "file";
-  std::string data, said;
-};
 
 TEST_F(Cli, ReadsIntoAPipeAndSaysNothing)
 {
@@ -330,6 +194,15 @@ TEST_F(Cli, WrongCommandLines)
       {"read", self, "99999999999999999999", "1"},
       {"read", self, "0", "99999999999T"},
       {"read", self, "0", "1", "2"},
+      {"read", "4294967297", "0", "1"},
+      {"read", "--window", "0", "1"},
+      {"read", "--window", "1"},
+      {"read", "--window", "1", "0", "1", "2"},
+      {"write", self},
+      {"write", "--window", "1", "0", "1", "2"},
+      {"expose", "--mode", "0777", "/dev/null"},
+      {"expose", "--mode", "rw", "/dev/null"},
+      {"expose", "one", "two"},
       {"selftest", "--backend", "other"},
       {"run"},
       {"run", "--unknown", "true"},
@@ -391,7 +264,7 @@ TEST_F(Cli, RunSaysWhatServes)
 
 TEST_F(Cli, RunMissesItsLibrary)
 {
-  fs::copy(CMA_PROGRAM, directory / "cma");
+  fs::copy(cma_program(), directory / "cma");
   Running running({"run", "true"}, -1, directory / "cma");
   EXPECT_EQ(running.finish(), 1);
   EXPECT_THAT(running.said, HasSubstr("libcma-process-vm.so is in neither"));
@@ -426,3 +299,4 @@ TEST_F(Cli, SelftestWithoutTheDeviceAskedFor)
 }
 
 } // namespace
+} // namespace cli_test

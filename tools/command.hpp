@@ -21,6 +21,7 @@ void add_info(CLI::App &app);
 void add_selftest(CLI::App &app);
 void add_read(CLI::App &app);
 void add_write(CLI::App &app);
+void add_expose(CLI::App &app);
 void add_run(CLI::App &app);
 
 /** Opens a context; throws with the reason in words. flags: CMA_OPEN_*. */

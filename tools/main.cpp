@@ -53,6 +53,7 @@ int run(int argc, char **argv)
   add_selftest(app);
   add_read(app);
   add_write(app);
+  add_expose(app);
   add_run(app);
   try {
     app.parse(argc, argv);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
- * cma read: from a process's memory to a file or a pipe. The file is opened when
- * there is something to write to it, so that a refusal costs nobody a file.
+ * cma read: from a process's memory, or a window, to a file or a pipe. The file is opened
+ * when there is something to write to it, so that a refusal costs nobody a file.
  */
 #include <cerrno>
 #include <csignal>
@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "command.hpp"
-#include "numbers.hpp"
 #include "signals.hpp"
 #include "transfer.hpp"
 
@@ -103,13 +102,10 @@ void add_read(CLI::App &app)
 {
   auto *command = app.add_subcommand("read", "Read a process's memory into a file");
   auto options = std::make_shared<TransferOptions>();
-  add_transfer_arguments(*command, *options);
-  auto length = std::make_shared<uint64_t>(0);
-  add_number(*command, "LEN", *length, "How many bytes: 65536, 0x10000 or 64K")
-      ->required();
+  add_transfer_arguments(*command, *options, true);
   command->add_option("-o,--output", options->file, "The file; else standard output");
-  command->callback([options, length] {
-    options->length = options->expected = *length;
+  command->callback([options] {
+    options->expected = options->length;
     read(*options);
   });
 }

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <stdexcept>
+#include <system_error>
+#include <utility>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -20,7 +23,8 @@ constexpr size_t chunk = 4 << 20;
 } // namespace
 
 Transfer::Transfer(const TransferOptions &options)
-    : options{options}, context{open_context()}, progress{options.expected}
+    : options{options}, context{open_context(options.window ? CMA_OPEN_DEVICE : 0)},
+      progress{options.expected}
 {
   uint64_t end;
   if (__builtin_add_overflow(options.address, options.length.value_or(0), &end))
@@ -28,14 +32,28 @@ Transfer::Transfer(const TransferOptions &options)
                                          "address space",
                                          *options.length, options.address));
   buffer.resize(std::min<uint64_t>(chunk, options.length.value_or(chunk)));
+  open_peer();
+  note_signals();
+}
 
+void Transfer::open_peer()
+try {
+  if (options.window) {
+    handle = context.open_window(options.window,
+                                 options.write ? CMA_ACCESS_WRITE : CMA_ACCESS_READ);
+    peer = handle;
+    return;
+  }
   /* Through a handle the process that the transfer began with is the one it ends with,
    * whatever becomes of the pid. What forbids a handle forbids copies too, and the first
    * copy will say so. */
   std::error_code refused;
   handle = context.open(cma::pid(options.pid), refused);
   peer = handle ? cma::Peer(handle) : cma::pid(options.pid);
-  note_signals();
+} catch (const std::system_error &failure) {
+  int number = failure.code().value();
+  stop(number, fmt::format("cannot open window {:#x}: {}", options.window,
+                           explain(context, {}, -number)));
 }
 
 size_t Transfer::next_chunk() const
@@ -71,10 +89,16 @@ void Transfer::stop_at(const cma_request &request, int failure)
     return;
   }
   fault_address = request.fault_side == CMA_SIDE_REMOTE ? request.fault_addr : position;
-  stop(failure,
-       fmt::format("cannot {} {:#x} of process {}: {}", options.write ? "write" : "read",
-                   *fault_address, options.pid,
-                   describe_address(options.pid, *fault_address, options.write)));
+  std::string place = fmt::format("cannot {} {:#x} of ", options.write ? "write" : "read",
+                                  *fault_address);
+  if (options.window)
+    stop(failure, place + fmt::format("window {:#x}: it ends before, or its owner has no "
+                                      "memory there that can be used so",
+                                      options.window));
+  else
+    stop(failure, place + fmt::format("process {}: {}", options.pid,
+                                      describe_address(options.pid, *fault_address,
+                                                       options.write)));
 }
 
 void Transfer::arrived(size_t bytes)
@@ -98,7 +122,8 @@ void Transfer::finish(FILE *json)
 
   if (options.json) {
     nlohmann::ordered_json report = {
-        {"pid", options.pid},
+        {"pid", nullptr},
+        {"window", nullptr},
         {"address", options.address},
         {"requested", nullptr},
         {"moved", moved},
@@ -107,6 +132,10 @@ void Transfer::finish(FILE *json)
         {"seconds", progress.seconds()},
         {"error", nullptr},
     };
+    if (options.window)
+      report["window"] = fmt::format("{:#x}", options.window);
+    else
+      report["pid"] = options.pid;
     if (options.length)
       report["requested"] = *options.length;
     if (!problem.empty()) {
@@ -128,12 +157,59 @@ void Transfer::finish(FILE *json)
     throw Status(1);
 }
 
-void add_transfer_arguments(CLI::App &command, TransferOptions &options)
+namespace {
+
+uint64_t operand(const std::string &name, const std::string &text)
+try {
+  return parse_number(text);
+} catch (const std::invalid_argument &wrong) {
+  throw CLI::ValidationError(name, wrong.what());
+}
+
+/* Whose memory, from where and how much: the operands in their order. */
+void take_operands(TransferOptions &options, std::deque<std::string> operands,
+                   bool length_needed)
 {
-  command.add_option("PID", options.pid, "The process")
-      ->required()
-      ->check(CLI::PositiveNumber);
-  add_number(command, "ADDR", options.address, "Where in its memory: 4096, 0x1000 or 4K")
-      ->required();
+  auto next = [&operands](const char *name) {
+    if (operands.empty())
+      throw CLI::RequiredError(name);
+    std::string text = std::exchange(operands.front(), {});
+    operands.pop_front();
+    return operand(name, text);
+  };
+  if (!options.window) {
+    uint64_t pid = next("PID");
+    options.pid = static_cast<pid_t>(pid);
+    if (options.pid <= 0 || static_cast<uint64_t>(options.pid) != pid)
+      throw CLI::ValidationError("PID", "no process has this number");
+    options.address = next("ADDR");
+  } else if (operands.size() > (length_needed ? 1 : 0)) {
+    options.address = next("OFFSET");
+  }
+  if (length_needed || !operands.empty())
+    options.length = next("LEN");
+  if (!operands.empty())
+    throw CLI::ExtrasError({operands.front()});
+}
+
+} // namespace
+
+void add_transfer_arguments(CLI::App &command, TransferOptions &options,
+                            bool length_needed)
+{
+  auto operands = std::make_shared<std::vector<std::string>>();
+  auto *window = add_number(command, "--window", options.window,
+                            "A window, by the name that cma expose printed, in place of "
+                            "the process");
+  command
+      .add_option(length_needed ? "PID ADDR LEN" : "PID ADDR [LEN]", *operands,
+                  "The process, where in its memory, and how many bytes: 65536, 0x10000 "
+                  "or 64K. With --window: [OFFSET] LEN")
+      ->type_name("");
   command.add_flag("--json", options.json, "Report as JSON");
+  command.parse_complete_callback([&options, operands, window, length_needed] {
+    if (window->count() && !options.window)
+      throw CLI::ValidationError("--window", "no window has the name 0");
+    take_operands(options, {operands->begin(), operands->end()}, length_needed);
+  });
 }

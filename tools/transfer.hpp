@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
- * One transfer between this program and a range of a process's memory, chunk by
- * chunk: what cma read and cma write have in common. It knows how far it came and
- * why it stopped, and reports both exactly.
+ * One transfer between this program and a range of a process's memory, or of a
+ * window, chunk by chunk: what cma read and cma write have in common. It knows how far it
+ * came and why it stopped, and reports both exactly.
  */
 #ifndef CMA_TOOLS_TRANSFER_HPP
 #define CMA_TOOLS_TRANSFER_HPP
@@ -19,7 +19,8 @@
 struct TransferOptions {
   bool write = false;
   pid_t pid = 0;
-  uint64_t address = 0;
+  uint64_t window = 0;                   /* its name; 0: the process is meant */
+  uint64_t address = 0;                  /* in a window: the offset from its beginning */
   std::optional<uint64_t> length = {};   /* nothing: to the end of the input */
   std::optional<uint64_t> expected = {}; /* the same, guessed if need be, to show */
   std::string file = {};                 /* empty or "-": standard input or output */
@@ -54,6 +55,7 @@ public:
   void finish(FILE *json);
 
 private:
+  void open_peer();
   void stop_at(const cma_request &request, int error);
 
   TransferOptions options;
@@ -67,7 +69,9 @@ private:
   std::optional<uint64_t> fault_address;
 };
 
-/** The arguments PID and ADDR, and --json. */
-void add_transfer_arguments(CLI::App &command, TransferOptions &options);
+/** The arguments: [PID ADDR] LEN, or with --window [OFFSET] LEN; and --json. The last is
+ *  the length, which may be missing if length_needed is not set. */
+void add_transfer_arguments(CLI::App &command, TransferOptions &options,
+                            bool length_needed);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
- * cma write: from a file or a pipe to a process's memory.
+ * cma write: from a file or a pipe to a process's memory, or a window.
  */
 #include <cerrno>
 #include <cstring>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "command.hpp"
-#include "numbers.hpp"
 #include "signals.hpp"
 #include "transfer.hpp"
 
@@ -110,14 +109,7 @@ void add_write(CLI::App &app)
   auto *command = app.add_subcommand("write", "Write a file into a process's memory");
   auto options = std::make_shared<TransferOptions>();
   options->write = true;
-  add_transfer_arguments(*command, *options);
-  auto length = std::make_shared<uint64_t>(0);
-  auto *given = add_number(*command, "LEN", *length,
-                           "How many bytes, if not all: 65536, 0x10000 or 64K");
+  add_transfer_arguments(*command, *options, false);
   command->add_option("-i,--input", options->file, "The file; else standard input");
-  command->callback([options, length, given] {
-    if (given->count())
-      options->length = *length;
-    write(*options);
-  });
+  command->callback([options] { write(*options); });
 }
