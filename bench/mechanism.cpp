@@ -1,67 +1,22 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
-// The four mechanisms. What a Call refers to (segment lists, an open device)
+// The mechanisms. What a Call refers to (segment lists, an open device)
 // lives as long as it does, or is the Transfer's.
 
 #include "mechanism.hpp"
 
-#include "uapi/cma.h"
-
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include "device.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 namespace bench {
 namespace {
 
-constexpr const char *kDevice = "/dev/cma";
-
 // A list of iovec is handed to the device as it is.
 static_assert(sizeof(iovec) == sizeof(cma_iovec));
-
-/// An open file of the device.
-class Device {
-public:
-  Device() : fd_(open(kDevice, O_RDWR | O_CLOEXEC))
-  {
-    if (fd_ < 0)
-      throw std::system_error(errno, std::generic_category(), kDevice);
-  }
-  ~Device() { close(fd_); }
-  Device(const Device &) = delete;
-  Device(Device &&) = delete;
-  Device &operator=(const Device &) = delete;
-  Device &operator=(Device &&) = delete;
-
-  /// @return bytes moved, or -1 with errno
-  ssize_t copy(cma_ioc_copy &request) const
-  {
-    return ioctl(fd_, CMA_IOC_COPY, &request) == 0 ? static_cast<ssize_t>(request.copied)
-                                                   : -1;
-  }
-
-  /// @return a handle
-  [[nodiscard]] int open_handle(pid_t pid) const
-  {
-    cma_ioc_open request{};
-    request.size = sizeof request;
-    request.peer_type = CMA_PEER_PID;
-    request.peer = pid;
-    if (ioctl(fd_, CMA_IOC_OPEN, &request) != 0)
-      throw std::system_error(errno, std::generic_category(), "CMA_IOC_OPEN");
-    return request.handle;
-  }
-
-private:
-  int fd_;
-};
 
 /// Everything but the peer.
 cma_ioc_copy request_for(const Transfer &transfer, Contact contact)
@@ -98,16 +53,30 @@ Call by_pid(const Transfer &transfer, Contact contact, const SharedDevice &devic
   return [device, request]() mutable { return device->copy(request); };
 }
 
+/// A way to get a handle of a transfer's peer.
+using Opening = int (*)(const Device &, const Transfer &);
+
+int by_process(const Device &device, const Transfer &transfer)
+{
+  return device.open_process(transfer.pid);
+}
+
+int by_name(const Device &device, const Transfer &transfer)
+{
+  return device.open_window(transfer.window);
+}
+
+template<Opening opened>
 Call by_handle(const Transfer &transfer, Contact contact, const SharedDevice &device)
 {
   auto request = request_for(transfer, contact);
   request.peer_type = CMA_PEER_HANDLE;
   if (contact == Contact::kFirst)
-    return [device, request, pid = transfer.pid]() mutable {
-      request.peer = device->open_handle(pid);
+    return [device, request, &transfer]() mutable {
+      request.peer = opened(*device, transfer);
       return device->copy(request);
     };
-  request.peer = device->open_handle(transfer.pid);
+  request.peer = opened(*device, transfer);
   return [device, request]() mutable { return device->copy(request); };
 }
 
@@ -150,7 +119,8 @@ using Transfers = std::vector<Transfer>;
 /// A mechanism that needs no device, and that every call is the same to.
 Mechanism plain(std::string name, Call (*make)(const Transfer &))
 {
-  return {std::move(name), [make](const Transfers &transfers, Contact) {
+  return {.name = std::move(name),
+          .prepare = [make](const Transfers &transfers, Contact) {
             std::vector<Call> calls;
             std::ranges::transform(transfers, std::back_inserter(calls), make);
             return calls;
@@ -160,7 +130,8 @@ Mechanism plain(std::string name, Call (*make)(const Transfer &))
 Mechanism through_device(std::string name,
                          Call (*make)(const Transfer &, Contact, const SharedDevice &))
 {
-  return {std::move(name), [make](const Transfers &transfers, Contact contact) {
+  return {.name = std::move(name),
+          .prepare = [make](const Transfers &transfers, Contact contact) {
             const auto device = std::make_shared<Device>();
             std::vector<Call> calls;
             std::ranges::transform(
@@ -174,8 +145,11 @@ Mechanism through_device(std::string name,
 
 std::vector<Mechanism> mechanisms()
 {
+  auto window = through_device("cma_window", by_handle<by_name>);
+  window.wants_window = true;
   return {plain("process_vm", by_process_vm), through_device("cma_pid", by_pid),
-          through_device("cma_handle", by_handle), plain("memcpy", by_memcpy)};
+          through_device("cma_handle", by_handle<by_process>), std::move(window),
+          plain("memcpy", by_memcpy)};
 }
 
 } // namespace bench

@@ -3,14 +3,12 @@
 // The ways to move bytes that are compared, one behind the other: each turns
 // Transfers into Calls, and only a Call is counted. All that can be prepared
 // (segment lists, ioctl structures, an open device) is prepared outside of it.
-//
-// The ioctls are issued as the ABI has them, without the library: the
-// library's own cost is another matter.
 
 #pragma once
 
 #include "memory.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -21,6 +19,7 @@ namespace bench {
 struct Transfer {
   bool write; ///< local to remote; else remote to local
   pid_t pid;
+  std::uint64_t window; ///< over all of pid's memory; 0: there is none
   std::vector<iovec> local;
   std::vector<iovec> remote;
   bool as_list = false; ///< hand even a single segment over in a list
@@ -39,12 +38,13 @@ enum class Contact {
 
 struct Mechanism {
   std::string name;
+  bool wants_window = false; ///< moves nothing where the peer has no window
   /// One Call for each transfer, all through one open file. The transfers must
   /// outlive the Calls.
   std::function<std::vector<Call>(const std::vector<Transfer> &, Contact)> prepare;
 };
 
-/// @return process_vm, cma_pid, cma_handle, memcpy
+/// @return process_vm, cma_pid, cma_handle, cma_window, memcpy
 std::vector<Mechanism> mechanisms();
 
 } // namespace bench

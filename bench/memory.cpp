@@ -4,6 +4,8 @@
 
 #include "memory.hpp"
 
+#include "device.hpp"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,7 +16,9 @@
 #include <array>
 #include <csignal>
 #include <fstream>
+#include <iostream>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -127,7 +131,7 @@ void prove_layout(const Place &place, Pages pages)
                              " neighbouring pages are neighbours in memory");
 }
 
-Peer::Peer(std::size_t bytes)
+Peer::Peer(const Belongings &belongings)
 {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0)
@@ -135,25 +139,34 @@ Peer::Peer(std::size_t bytes)
   pid_ = fork();
   if (pid_ < 0)
     fail("fork");
-  if (pid_ == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const Buffer scattered(Pages::kScattered, bytes);
-    const Buffer huge(Pages::kHuge, bytes);
-    const std::array addresses{scattered.address(), huge.address()};
-    if (write(ends[1], addresses.data(), sizeof addresses) == sizeof addresses)
-      for (;;)
-        pause();
-    _exit(1);
-  }
+  if (pid_ == 0)
+    live(ends[1], belongings);
   close(ends[1]);
-  std::array<std::byte *, 2> addresses{};
-  const auto got = read(ends[0], addresses.data(), sizeof addresses);
+  const auto got = read(ends[0], &inventory_, sizeof inventory_);
   close(ends[0]);
-  if (got != sizeof addresses)
+  if (got != sizeof inventory_)
     throw std::runtime_error("the peer died");
-  scattered_ = addresses[0];
-  huge_ = addresses[1];
   await_sleep(pid_);
+}
+
+void Peer::live(int report, const Belongings &belongings)
+try {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const Buffer scattered(Pages::kScattered, belongings.bytes);
+  Inventory inventory{scattered.address(), nullptr, 0};
+  std::optional<Buffer> huge;
+  if (belongings.huge)
+    inventory.huge = huge.emplace(Pages::kHuge, belongings.bytes).address();
+  std::optional<Device> device;
+  if (belongings.window)
+    inventory.window = device.emplace().create_window();
+  if (write(report, &inventory, sizeof inventory) == sizeof inventory)
+    for (;;)
+      pause();
+  _exit(1);
+} catch (const std::exception &error) {
+  std::cerr << "peer: " << error.what() << std::endl;
+  _exit(1);
 }
 
 Peer::~Peer()
@@ -164,7 +177,8 @@ Peer::~Peer()
 
 Place Peer::place(Pages pages) const
 {
-  return {pid_, pages == Pages::kHuge ? huge_ : scattered_};
+  return {pid_, pages == Pages::kHuge ? inventory_.huge : inventory_.scattered,
+          inventory_.window};
 }
 
 Inspector::Inspector(pid_t pid)

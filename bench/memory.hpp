@@ -37,6 +37,7 @@ const char *name(Pages pages);
 struct Place {
   pid_t pid;
   std::byte *address;
+  std::uint64_t window = 0; ///< over all of pid's memory; 0: there is none
 };
 
 /// A piece of the calling process's own memory, touched and resident.
@@ -62,12 +63,18 @@ private:
 ///         @p pages says, or that cannot be told (it takes root)
 void prove_layout(const Place &place, Pages pages);
 
-/// A process that owns one Buffer of each layout and does nothing at all: it
-/// is blocked in pause(2) from before the constructor returns to its end.
+/// What a peer has.
+struct Belongings {
+  std::size_t bytes = kBufferBytes; ///< in each Buffer
+  bool huge = true;                 ///< a Buffer of huge pages, too
+  bool window = false;              ///< a window over all of its memory
+};
+
+/// A process that owns a Buffer of each layout and does nothing at all: it is
+/// blocked in pause(2) from before the constructor returns to its end.
 class Peer {
 public:
-  /// @param bytes in each Buffer
-  explicit Peer(std::size_t bytes = kBufferBytes);
+  explicit Peer(const Belongings &belongings = {});
   ~Peer();
   Peer(const Peer &) = delete;
   Peer(Peer &&) = delete;
@@ -77,9 +84,17 @@ public:
   [[nodiscard]] Place place(Pages pages) const;
 
 private:
+  /// What the process tells of itself.
+  struct Inventory {
+    std::byte *scattered;
+    std::byte *huge;
+    std::uint64_t window;
+  };
+
+  [[noreturn]] static void live(int report, const Belongings &belongings);
+
   pid_t pid_;
-  std::byte *scattered_;
-  std::byte *huge_;
+  Inventory inventory_{};
 };
 
 /// Writes and reads any process's memory through /proc/PID/mem.

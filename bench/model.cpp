@@ -30,8 +30,8 @@ namespace {
 /// Calls before the first that counts: caches fill, lazy work gets done.
 constexpr int kWarmUps = 3;
 
+/// Segments of a vectored copy, each on a page of its own, no neighbours.
 constexpr std::size_t kSegments = 64;
-constexpr std::size_t kSegmentBytes = 64;
 
 constexpr std::size_t kCrowd = 64;
 
@@ -41,7 +41,7 @@ struct Case {
   std::size_t bytes = 0;
   Pages pages = Pages::kScattered;
   Contact contact = Contact::kKnown;
-  bool vectored = false;   ///< kSegments of kSegmentBytes, each on a page of its own
+  std::size_t segments = 1;
   bool new_peer = false;   ///< a process that nobody has looked at yet, for each call
   bool as_list = false;    ///< the one segment handed over in a list
   bool new_memory = false; ///< of a known peer, for each call
@@ -57,49 +57,74 @@ std::string words(std::size_t bytes)
   return std::to_string(bytes) + " B";
 }
 
-std::vector<Case> all_cases()
+/// Powers of four: 64 B to 4 MiB.
+std::vector<std::size_t> sizes()
 {
-  constexpr std::array<std::size_t, 5> kSizes{64, 4096, 64UL << 10, 1UL << 20, 4UL << 20};
-  static_assert(kSizes.back() <= kBufferBytes);
-  std::vector<Case> cases;
-  for (const bool write : {false, true}) {
-    const std::string verb = write ? "write " : "read ";
-    for (const auto pages : {Pages::kScattered, Pages::kHuge})
-      for (const auto bytes : kSizes)
-        cases.push_back({.name = verb + words(bytes) + " " + name(pages),
-                         .write = write,
-                         .bytes = bytes,
-                         .pages = pages});
-    cases.push_back({.name = verb + "64 x 64 B 4k",
-                     .write = write,
-                     .bytes = kSegments * kSegmentBytes,
-                     .vectored = true});
-  }
-  cases.push_back({.name = "read 64 B 4k, as a list", .bytes = 64, .as_list = true});
-  for (const std::size_t bytes : {64UL, 64UL << 10, 1UL << 20})
+  std::vector<std::size_t> list;
+  for (std::size_t bytes = 64; bytes <= kBufferBytes; bytes *= 4)
+    list.push_back(bytes);
+  return list;
+}
+
+/// The peer is known, and so is its memory.
+void add_known(std::vector<Case> &cases, bool write)
+{
+  const std::string verb = write ? "write " : "read ";
+  for (const auto pages : {Pages::kScattered, Pages::kHuge})
+    for (const auto bytes : sizes())
+      cases.push_back({.name = verb + words(bytes) + " " + name(pages),
+                       .write = write,
+                       .bytes = bytes,
+                       .pages = pages});
+  for (const auto bytes : {std::size_t{64}, kPage})
+    cases.push_back(
+        {.name = verb + std::to_string(kSegments) + " x " + words(bytes) + " 4k",
+         .write = write,
+         .bytes = kSegments * bytes,
+         .segments = kSegments});
+}
+
+/// The peer is known, the memory is not.
+void add_new_memory(std::vector<Case> &cases)
+{
+  for (const auto bytes : sizes())
     cases.push_back({.name = "read " + words(bytes) + " 4k, new memory",
                      .bytes = bytes,
                      .new_memory = true});
+}
+
+void add_first_contact(std::vector<Case> &cases)
+{
+  for (const std::size_t bytes : {64UL, 1UL << 20})
+    for (const bool unseen : {false, true})
+      cases.push_back({.name = "read " + words(bytes) +
+                               " 4k, first contact: new open file" +
+                               (unseen ? " and process" : ""),
+                       .bytes = bytes,
+                       .contact = Contact::kFirst,
+                       .new_peer = unseen});
+}
+
+std::vector<Case> all_cases()
+{
+  std::vector<Case> cases;
+  for (const bool write : {false, true})
+    add_known(cases, write);
+  add_new_memory(cases);
+  cases.push_back({.name = "read 64 B 4k, as a list", .bytes = 64, .as_list = true});
   cases.push_back({.name = "read 64 B 4k, 64 peers in turn", .bytes = 64, .crowd = true});
   cases.push_back(
       {.name = "read 64 B 4k, strict", .bytes = 64, .contact = Contact::kStrict});
-  cases.push_back({.name = "read 64 B 4k, first contact: new open file",
-                   .bytes = 64,
-                   .contact = Contact::kFirst});
-  cases.push_back({.name = "read 64 B 4k, first contact: new open file and process",
-                   .bytes = 64,
-                   .contact = Contact::kFirst,
-                   .new_peer = true});
+  add_first_contact(cases);
   return cases;
 }
 
 std::vector<iovec> segments(const Case &which, std::byte *address)
 {
-  if (!which.vectored)
-    return {{address, which.bytes}};
+  const auto bytes = which.bytes / which.segments;
   std::vector<iovec> list;
-  for (std::size_t i = 0; i < kSegments; ++i)
-    list.push_back({address + i * (kPage + kSegmentBytes), kSegmentBytes});
+  for (std::size_t i = 0; i < which.segments; ++i)
+    list.push_back({address + i * (kPage + bytes), bytes});
   return list;
 }
 
@@ -122,6 +147,7 @@ public:
   {
     return {.write = which.write,
             .pid = remote.pid,
+            .window = remote.window,
             .local = segments(which, own(which.pages).address()),
             .remote = segments(which, remote.address),
             .as_list = which.as_list};
@@ -149,8 +175,16 @@ private:
   Buffer own_huge_{Pages::kHuge};
   Buffer other_scattered_{Pages::kScattered};
   Buffer other_huge_{Pages::kHuge};
-  Peer peer_;
+  Peer peer_{{.window = true}};
 };
+
+/// A new peer. A window makes its owner known to the module, so none is where
+/// none is used.
+std::unique_ptr<Peer> new_peer(const Mechanism &mechanism, std::size_t bytes)
+{
+  return std::make_unique<Peer>(
+      Belongings{.bytes = std::max(bytes, kPage), .window = mechanism.wants_window});
+}
 
 int samples_of(const Case &which)
 {
@@ -180,7 +214,7 @@ std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mech
   std::vector<std::unique_ptr<Peer>> crowd(kCrowd);
   std::vector<Transfer> transfers;
   for (auto &peer : crowd) {
-    peer = std::make_unique<Peer>(kPage);
+    peer = new_peer(mechanism, kPage);
     transfers.push_back(scene.between(which, peer->place(which.pages)));
   }
   return count_known(meter, which, mechanism, transfers);
@@ -192,9 +226,9 @@ std::uint64_t count_new_memory(Meter &meter, const Case &which,
 {
   const Case elsewhere{.name = {}, .bytes = kPage, .pages = Pages::kHuge};
   return least_of(samples_of(which), [&] {
-    const Peer peer;
-    const std::vector transfers{scene.between(elsewhere, peer.place(elsewhere.pages)),
-                                scene.between(which, peer.place(which.pages))};
+    const auto peer = new_peer(mechanism, kBufferBytes);
+    const std::vector transfers{scene.between(elsewhere, peer->place(elsewhere.pages)),
+                                scene.between(which, peer->place(which.pages))};
     const auto calls = mechanism.prepare(transfers, which.contact);
     for (int i = 0; i < kWarmUps; ++i)
       meter.sample(calls.front(), transfers.front());
@@ -206,7 +240,7 @@ std::uint64_t count_first(Meter &meter, const Case &which, const Mechanism &mech
                           const Scene &scene)
 {
   return least_of(samples_of(which), [&] {
-    const auto peer = which.new_peer ? std::make_unique<Peer>(kPage) : nullptr;
+    const auto peer = which.new_peer ? new_peer(mechanism, which.bytes) : nullptr;
     const auto remote = peer ? peer->place(which.pages) : scene.known_peer(which.pages);
     const std::vector transfers{scene.between(which, remote)};
     const auto calls = mechanism.prepare(transfers, which.contact);
@@ -258,6 +292,7 @@ nlohmann::ordered_json count_all(const std::vector<std::string> &patterns)
                       {"bytes", which.bytes},
                       {"pages", name(which.pages)},
                       {"instructions", count(meter, which, mechanism, scene)},
+                      {"segments", which.segments},
                       {"known", which.contact == Contact::kKnown}});
     }
   }

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT OR BSD-2-Clause
+"""What a copy through /dev/cma may cost: the one table, and the judgement of a run by it.
+
+Counts are those of the instruction-count model (bench/run). A must that names an absolute count is one
+for the kernel it names alone: on another one even an empty system call costs something else.
+"""
+import fnmatch
+from typing import NamedTuple, Optional
+
+YARDSTICK = "process_vm"
+
+
+class Must(NamedTuple):
+    kernels: str
+    case: str  # * and ? match any
+    mechanism: str  # the same
+    instructions: Optional[int] = None  # at most so many for each segment of a call
+    times: Optional[float] = None  # at least so many times fewer than process_vm takes
+
+
+MUSTS = (
+    Must("6.1", "read 64 B 4k", "cma_handle", instructions=950),
+    Must("6.1", "read 64 B 4k", "cma_pid", instructions=1400),
+    Must("6.1", "read 1 MiB 4k", "cma_*", instructions=150000),
+    Must("6.1", "read 1 MiB 4k, new memory", "cma_*", instructions=185000),
+    Must("6.1", "read 64 x 64 B 4k", "cma_*", instructions=300),
+    Must("5.10 6.12 7.2", "read 1 MiB 4k", "cma_*", times=2.0),
+    Must("5.10 6.12 7.2", "read 1 MiB thp", "cma_*", times=1.25),
+    # A peer that is known, even where its memory is not.
+    Must("5.10 6.1 6.12 7.2", "*", "cma_*", times=1.0),
+)
+
+
+def judge(kernel, rows):
+    """(how many musts were met, a line for each that was missed)."""
+    met, missed = 0, []
+    yardstick = {row["case"]: row["instructions"] for row in rows if row["mechanism"] == YARDSTICK}
+    for must in MUSTS:
+        if kernel not in must.kernels.split():
+            continue
+        for row in rows:
+            if not row["known"] or not fnmatch.fnmatchcase(row["case"], must.case) \
+                    or not fnmatch.fnmatchcase(row["mechanism"], must.mechanism):
+                continue
+            complaint = excess(must, row, yardstick[row["case"]])
+            if complaint:
+                missed.append(f"{row['case']}: {row['mechanism']} {complaint}")
+            else:
+                met += 1
+    return met, missed
+
+
+def excess(must, row, yardstick):
+    """In words, by how much this row misses the must; None if it does not."""
+    count = row["instructions"]
+    if must.instructions:
+        each, unit = count / row["segments"], " a segment" if row["segments"] > 1 else ""
+        if each > must.instructions:
+            return f"takes {each:.0f} instructions{unit}, must take at most {must.instructions}"
+    elif yardstick < must.times * count:
+        return (f"takes {count} instructions, {yardstick / count:.3f} times fewer than {YARDSTICK}'s {yardstick}, "
+                f"must be at least {must.times}")
+    return None
