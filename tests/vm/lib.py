@@ -22,9 +22,10 @@ MODULE_BUILDS = CHECKOUT / "build" / "module"
 # The matrix: short name -> the Debian suite whose kernel it is.
 KERNELS = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "forky"}
 SUITES = {suite: name for name, suite in KERNELS.items()}
-# The sanitizer kernel, which is built here (debug_kernel.py) and is no part of the matrix.
-DEBUG = "debug"
-NAMES = [*KERNELS, DEBUG]
+# Kernels that are built here (source_kernel.py) and are no part of the matrix: one with sanitizers, and
+# one that runs as an ordinary process, for native speed.
+DEBUG, UML = "debug", "uml"
+NAMES = [*KERNELS, DEBUG, UML]
 
 # Which Debian package brings a command that the scripts call; packages.txt says why each is needed.
 PACKAGE_OF = {
@@ -82,7 +83,7 @@ def host_suite():
 
 def builds_here(name):
     """Whether this machine's compiler builds modules for that kernel, rather than a root of its suite."""
-    return name == DEBUG or KERNELS[name] == host_suite()
+    return name not in KERNELS or KERNELS[name] == host_suite()
 
 
 def cache(*parts):
