@@ -88,15 +88,18 @@ lint-module-%:
 	@scripts/lint --module $*
 
 ##@ Measure
-.PHONY: bench-model
+.PHONY: bench-model bench-uml bench-cost
 bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12: another kernel)
 	@scripts/setup build demo
 	@bench/run --kernel $(KERNEL)
 
-.PHONY: bench-cost
 bench-cost: user ## what copying from a process costs its own calls, in the same model (KERNEL=6.12: another kernel)
 	@scripts/setup build demo
 	@tests/stress/cost --kernel $(KERNEL)
+
+bench-uml: user ## copies timed natively, with the module in User Mode Linux
+	@scripts/setup build demo bench
+	@bench/uml/run
 
 ##@ Build and install
 .PHONY: user module install uninstall format clean help

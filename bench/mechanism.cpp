@@ -114,19 +114,6 @@ Call by_memcpy(const Transfer &transfer)
   };
 }
 
-using Transfers = std::vector<Transfer>;
-
-/// A mechanism that needs no device, and that every call is the same to.
-Mechanism plain(std::string name, Call (*make)(const Transfer &))
-{
-  return {.name = std::move(name),
-          .prepare = [make](const Transfers &transfers, Contact) {
-            std::vector<Call> calls;
-            std::ranges::transform(transfers, std::back_inserter(calls), make);
-            return calls;
-          }};
-}
-
 Mechanism through_device(std::string name,
                          Call (*make)(const Transfer &, Contact, const SharedDevice &))
 {
@@ -142,6 +129,16 @@ Mechanism through_device(std::string name,
 }
 
 } // namespace
+
+Mechanism plain(std::string name, std::function<Call(const Transfer &)> make)
+{
+  return {.name = std::move(name),
+          .prepare = [make = std::move(make)](const Transfers &transfers, Contact) {
+            std::vector<Call> calls;
+            std::ranges::transform(transfers, std::back_inserter(calls), make);
+            return calls;
+          }};
+}
 
 std::vector<Mechanism> mechanisms()
 {

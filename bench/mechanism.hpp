@@ -25,6 +25,8 @@ struct Transfer {
   bool as_list = false; ///< hand even a single segment over in a list
 };
 
+using Transfers = std::vector<Transfer>;
+
 /// Moves the bytes once.
 /// @return how many were moved, or -1 with errno
 using Call = std::function<ssize_t()>;
@@ -41,8 +43,11 @@ struct Mechanism {
   bool wants_window = false; ///< moves nothing where the peer has no window
   /// One Call for each transfer, all through one open file. The transfers must
   /// outlive the Calls.
-  std::function<std::vector<Call>(const std::vector<Transfer> &, Contact)> prepare;
+  std::function<std::vector<Call>(const Transfers &, Contact)> prepare;
 };
+
+/// A mechanism that needs no device, and that every call is the same to.
+Mechanism plain(std::string name, std::function<Call(const Transfer &)> make);
 
 /// @return process_vm, cma_pid, cma_handle, cma_window, memcpy
 std::vector<Mechanism> mechanisms();

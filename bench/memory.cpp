@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <iostream>
@@ -45,7 +46,8 @@ void touch_shuffled(std::byte *address, std::size_t bytes)
     static_cast<volatile std::byte &>(address[page * kPage]) = std::byte{1};
 }
 
-/// Waits until the process sleeps: what it still runs would be counted.
+/// Waits until the process sleeps or is stopped: what it still runs would be
+/// counted.
 void await_sleep(pid_t pid)
 {
   const auto path = "/proc/" + std::to_string(pid) + "/stat";
@@ -53,7 +55,7 @@ void await_sleep(pid_t pid)
     std::string ignored;
     char state = '?';
     std::ifstream(path) >> ignored >> ignored >> state; // pid (comm) state
-    if (state == 'S')
+    if (state == 'S' || state == 'T')
       return;
     if (state == '?' || state == 'Z')
       throw std::runtime_error("the peer died");
@@ -91,6 +93,15 @@ const char *name(Pages pages)
   return pages == Pages::kHuge ? "thp" : "4k";
 }
 
+std::string words(std::size_t bytes)
+{
+  if (bytes >= 1UL << 20)
+    return std::to_string(bytes >> 20) + " MiB";
+  if (bytes >= 1UL << 10)
+    return std::to_string(bytes >> 10) + " KiB";
+  return std::to_string(bytes) + " B";
+}
+
 Buffer::Buffer(Pages pages, std::size_t bytes) : reserved_bytes_(bytes + kHugePage)
 {
   void *memory = mmap(nullptr, reserved_bytes_, PROT_READ | PROT_WRITE,
@@ -101,7 +112,8 @@ Buffer::Buffer(Pages pages, std::size_t bytes) : reserved_bytes_(bytes + kHugePa
   const auto past = reinterpret_cast<std::uintptr_t>(memory) % kHugePage;
   address_ = reserved_ + (kHugePage - past);
   const int advice = pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
-  if (madvise(address_, bytes, advice) != 0)
+  // A kernel without huge pages knows neither advice, and has none to avoid.
+  if (madvise(address_, bytes, advice) != 0 && (errno != EINVAL || pages == Pages::kHuge))
     fail("madvise: does this kernel have transparent huge pages?");
   if (madvise(address_, bytes, MADV_DONTFORK) != 0)
     fail("madvise");
@@ -131,7 +143,13 @@ void prove_layout(const Place &place, Pages pages)
                              " neighbouring pages are neighbours in memory");
 }
 
-Peer::Peer(const Belongings &belongings)
+void sleep_forever(std::byte * /*memory*/)
+{
+  for (;;)
+    pause();
+}
+
+Peer::Peer(const Belongings &belongings, const Life &life)
 {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0)
@@ -140,7 +158,7 @@ Peer::Peer(const Belongings &belongings)
   if (pid_ < 0)
     fail("fork");
   if (pid_ == 0)
-    live(ends[1], belongings);
+    live(ends[1], belongings, life);
   close(ends[1]);
   const auto got = read(ends[0], &inventory_, sizeof inventory_);
   close(ends[0]);
@@ -149,7 +167,7 @@ Peer::Peer(const Belongings &belongings)
   await_sleep(pid_);
 }
 
-void Peer::live(int report, const Belongings &belongings)
+void Peer::live(int report, const Belongings &belongings, const Life &life)
 try {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const Buffer scattered(Pages::kScattered, belongings.bytes);
@@ -161,8 +179,7 @@ try {
   if (belongings.window)
     inventory.window = device.emplace().create_window();
   if (write(report, &inventory, sizeof inventory) == sizeof inventory)
-    for (;;)
-      pause();
+    life(scattered.address());
   _exit(1);
 } catch (const std::exception &error) {
   std::cerr << "peer: " << error.what() << std::endl;

@@ -14,7 +14,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace bench {
@@ -32,6 +34,9 @@ enum class Pages {
 
 /// @return "4k" or "thp"
 const char *name(Pages pages);
+
+/// @return a size in words, as "64 KiB"
+std::string words(std::size_t bytes);
 
 /// Memory of some process; the address is not to be followed here.
 struct Place {
@@ -70,11 +75,18 @@ struct Belongings {
   bool window = false;              ///< a window over all of its memory
 };
 
-/// A process that owns a Buffer of each layout and does nothing at all: it is
-/// blocked in pause(2) from before the constructor returns to its end.
+/// What a peer does once it owns its memory, scattered pages of which begin at
+/// the address given; it is killed in the midst of it.
+using Life = std::function<void(std::byte *)>;
+
+/// Nothing at all: blocked in pause(2).
+void sleep_forever(std::byte *memory);
+
+/// A process that owns a Buffer of each layout. When the constructor returns it
+/// has told of them and its life has begun, up to where it first sleeps or stops.
 class Peer {
 public:
-  explicit Peer(const Belongings &belongings = {});
+  explicit Peer(const Belongings &belongings = {}, const Life &life = sleep_forever);
   ~Peer();
   Peer(const Peer &) = delete;
   Peer(Peer &&) = delete;
@@ -91,7 +103,8 @@ private:
     std::uint64_t window;
   };
 
-  [[noreturn]] static void live(int report, const Belongings &belongings);
+  [[noreturn]] static void live(int report, const Belongings &belongings,
+                                const Life &life);
 
   pid_t pid_;
   Inventory inventory_{};

@@ -48,15 +48,6 @@ struct Case {
   bool crowd = false;      ///< as many peers in turn as a large machine runs ranks
 };
 
-std::string words(std::size_t bytes)
-{
-  if (bytes >= 1UL << 20)
-    return std::to_string(bytes >> 20) + " MiB";
-  if (bytes >= 1UL << 10)
-    return std::to_string(bytes >> 10) + " KiB";
-  return std::to_string(bytes) + " B";
-}
-
 /// Powers of four: 64 B to 4 MiB.
 std::vector<std::size_t> sizes()
 {

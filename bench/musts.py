@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT OR BSD-2-Clause
 """What a copy through /dev/cma may cost: the one table, and the judgement of a run by it.
 
-Counts are those of the instruction-count model (bench/run). A must that names an absolute count is one
-for the kernel it names alone: on another one even an empty system call costs something else.
+Counts are those of the instruction-count model (bench/run); "uml" is User Mode Linux, where nanoseconds
+are counted (bench/uml/run). A must that names an absolute count is one for the kernel it names alone: on
+another one even an empty system call costs something else.
 """
 import fnmatch
 from typing import NamedTuple, Optional
 
-YARDSTICK = "process_vm"
+from results import YARDSTICK, cost
 
 
 class Must(NamedTuple):
@@ -28,18 +29,19 @@ MUSTS = (
     Must("5.10 6.12 7.2", "read 1 MiB thp", "cma_*", times=1.25),
     # A peer that is known, even where its memory is not.
     Must("5.10 6.1 6.12 7.2", "*", "cma_*", times=1.0),
+    Must("uml", "read 4 MiB 4k", "cma_*", times=2.5),
 )
 
 
 def judge(kernel, rows):
     """(how many musts were met, a line for each that was missed)."""
     met, missed = 0, []
-    yardstick = {row["case"]: row["instructions"] for row in rows if row["mechanism"] == YARDSTICK}
+    yardstick = {row["case"]: cost(row) for row in rows if row["mechanism"] == YARDSTICK}
     for must in MUSTS:
         if kernel not in must.kernels.split():
             continue
         for row in rows:
-            if not row["known"] or not fnmatch.fnmatchcase(row["case"], must.case) \
+            if not row.get("known", True) or not fnmatch.fnmatchcase(row["case"], must.case) \
                     or not fnmatch.fnmatchcase(row["mechanism"], must.mechanism):
                 continue
             complaint = excess(must, row, yardstick[row["case"]])
@@ -52,12 +54,13 @@ def judge(kernel, rows):
 
 def excess(must, row, yardstick):
     """In words, by how much this row misses the must; None if it does not."""
-    count = row["instructions"]
+    count = cost(row)
     if must.instructions:
         each, unit = count / row["segments"], " a segment" if row["segments"] > 1 else ""
         if each > must.instructions:
             return f"takes {each:.0f} instructions{unit}, must take at most {must.instructions}"
     elif yardstick < must.times * count:
-        return (f"takes {count} instructions, {yardstick / count:.3f} times fewer than {YARDSTICK}'s {yardstick}, "
+        unit = "instructions" if "instructions" in row else "ns"
+        return (f"takes {count:.0f} {unit}, {yardstick / count:.3f} times fewer than {YARDSTICK}'s {yardstick:.0f}, "
                 f"must be at least {must.times}")
     return None

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT OR BSD-2-Clause
+"""The rows that a benchmark writes as JSON, and how they are shown.
+
+A row says what one mechanism took for one case: "instructions" in the model, "nanoseconds" on a machine.
+"""
+import json
+import sys
+
+MECHANISMS = ("process_vm", "cma_pid", "cma_handle", "cma_window", "double_copy", "memcpy")
+YARDSTICK = "process_vm"
+
+
+def load(path):
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        make = "bench-uml" if path.stem == "uml" else f"bench-model KERNEL={path.stem.removeprefix('model-')}"
+        sys.exit(f"bench: {path} is not there\n  remedy: make {make}, then make bench-charts")
+
+
+def dump(rows):
+    """The text of a file: a line for each row."""
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
+
+
+def cost(row):
+    return row["instructions"] if "instructions" in row else row["nanoseconds"]
+
+
+def by_key(rows):
+    return {(row["case"], row["mechanism"]): cost(row) for row in rows}
+
+
+def cells(costs, case, columns, segments):
+    """A line of the table: what a call takes, or each of its segments."""
+    line = ""
+    for mechanism in columns:
+        value = costs.get((case, mechanism))
+        if value is None:
+            line += " " * 18
+        elif mechanism == YARDSTICK:
+            line += f"{value / segments:>18.0f}"
+        else:
+            line += f"{value / segments:>10.0f} {costs[case, YARDSTICK] / value:>6.2f}x"
+    return line.rstrip()
+
+
+def print_table(title, rows):
+    costs = by_key(rows)
+    columns = [name for name in MECHANISMS if any(row["mechanism"] == name for row in rows)]
+    segments = {row["case"]: row.get("segments", 1) for row in rows}
+    width = max(map(len, segments))
+    print(f"{title} per call (and how many times fewer than {YARDSTICK})")
+    print(f"{'':{width}}" + "".join(f"{column:>18}" for column in columns))
+    for case, number in segments.items():
+        print(f"{case:{width}}" + cells(costs, case, columns, 1))
+        if number > 1:
+            print(f"{'  for each segment':{width}}" + cells(costs, case, columns, number))
