@@ -65,8 +65,8 @@ Board &Board::fresh(size_t pages, unsigned milliseconds)
     throw std::system_error(errno, std::generic_category(), "a board");
   auto *board = new (memory) Board;
   board->pages_ = pages;
-  board->end_ = now_ns() + milliseconds * 1000000LL;
-  board->last_end_ = board->end_ + 20 * milliseconds * 1000000LL;
+  board->length_ = milliseconds * 1000000LL;
+  board->end_ = now_ns() + board->length_;
   return *board;
 }
 
@@ -77,18 +77,24 @@ void Board::release()
 
 bool Board::running() const
 {
-  const int64_t now = now_ns();
-  return !stopped_ && (now < end_ || (now < last_end_ && !enough()));
+  const int64_t over = now_ns() - end_;
+  return !stopped_ && (over < 0 || (over < 4 * length_ && few_things_done()) ||
+                       (over < 20 * length_ && wants()));
 }
 
-bool Board::enough() const
+bool Board::few_things_done() const
 {
   constexpr uint64_t enough_pages = 5000;
   constexpr uint64_t enough_changes = 40;
+  return judged < enough_pages || changes() < enough_changes;
+}
+
+bool Board::wants() const
+{
   for (size_t i = 0; i < wanted_.size(); i++)
     if (wanted_.at(i) && done_.at(i) == 0)
-      return false;
-  return judged >= enough_pages && changes() >= enough_changes;
+      return true;
+  return false;
 }
 
 uint64_t Board::changes() const

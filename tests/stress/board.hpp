@@ -166,7 +166,7 @@ public:
   /// Whether the scenario's time is not over. Where too little was done in it, on a slow
   /// or busy machine, there is more of it.
   bool running() const;
-  /// Too little was done as long as this was not.
+  /// Too little was done, above all, as long as this was not.
   void want(Op op) { wanted_.at(static_cast<size_t>(op)) = true; }
   void stop() { stopped_ = true; }
 
@@ -196,11 +196,12 @@ private:
   friend class Claim;
   Board() = default;
 
-  size_t pages_ = 0;
-  bool enough() const;
+  bool few_things_done() const;
+  bool wants() const;
 
+  size_t pages_ = 0;
   int64_t end_ = 0;
-  int64_t last_end_ = 0;
+  int64_t length_ = 0;
   std::array<bool, static_cast<size_t>(Op::Kinds)> wanted_{};
   std::atomic<bool> stopped_ = false;
   std::atomic<uint32_t> generation_ = 0;
