@@ -101,10 +101,6 @@ bench-uml: user ## copies timed natively, with the module in User Mode Linux
 	@scripts/setup build demo bench
 	@bench/uml/run
 
-bench-cost: user ## what copying from a process costs its own calls, in the same model (KERNEL=6.12: another kernel)
-	@scripts/setup build demo
-	@tests/stress/cost --kernel $(KERNEL)
-
 ##@ Build and install
 .PHONY: user module install uninstall format clean help
 user: build/user/Makefile ## library, tool, shims, tests, examples: build/user
