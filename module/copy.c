@@ -219,7 +219,8 @@ static int copy_pinned(struct engine *engine, u64 addr, u64 len)
 			return rc;
 		addr += bytes;
 		len -= bytes;
-		cond_resched();
+		if (len)
+			cond_resched();
 	}
 	return 0;
 }
@@ -451,7 +452,8 @@ int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
 	trace_cmad_copy_begin(copy, mm);
 	while (copy->left && !rc) {
 		rc = copy_step(&engine);
-		cond_resched();
+		if (copy->left)
+			cond_resched();
 	}
 	/* The caller knows addresses of its grant. */
 	if (copy->fault_side == CMA_FAULT_REMOTE)

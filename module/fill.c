@@ -36,19 +36,26 @@ void cmad_space_touch(struct cmad_space *space, unsigned long addr)
 }
 
 /*
- * Policy: is a transfer of @pages pages of the chunk at @index worth a
- * translation? A large one is, and any where there is a chunk or was a copy
- * before. Returns the chunk with a reference, or NULL: pin.
+ * Policy: is a transfer of @pages pages at @addr worth a translation? A large
+ * one is, and any where there was a copy before. That is asked first: it costs
+ * the first copy less than to look for a chunk, which only a mapping can have
+ * made by then. Returns the chunk with a reference, or NULL: pin.
  */
 static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
-					      unsigned long index,
+					      unsigned long addr,
 					      unsigned long pages)
 {
-	struct cmad_chunk *chunk = cmad_chunk_get(space, index);
+	unsigned long index = addr >> CMAD_CHUNK_SHIFT;
+	struct cmad_chunk *chunk;
 
-	if (!chunk && (pages >= FILL_PAGES ||
-		       test_bit(index % CMAD_TOUCH_BITS, space->touched)))
+	if (pages < FILL_PAGES &&
+	    !test_bit(index % CMAD_TOUCH_BITS, space->touched))
+		return NULL;
+	chunk = cmad_chunk_get(space, index);
+	if (!chunk) {
+		cmad_space_touch(space, addr);
 		chunk = cmad_chunk_create(space, index, false);
+	}
 	return chunk;
 }
 
@@ -271,11 +278,11 @@ bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 	int rc;
 
 	wish.pages = (wish.end - wish.start) >> PAGE_SHIFT;
-	if (!copy->lone)
+	if (copy->remote.nr > 1 && !copy->lone)
 		wish_ahead(&wish, len);
 	if (wish.end <= wish.start || wish.end > space->mm->task_size)
 		return false;
-	chunk = chunk_worth_filling(space, addr >> CMAD_CHUNK_SHIFT, wish.pages);
+	chunk = chunk_worth_filling(space, addr, wish.pages);
 	if (!chunk)
 		return false;
 
