@@ -33,17 +33,16 @@ MUSTS = (
 )
 
 
-def judge(kernel, rows):
-    """(how many musts were met, a line for each that was missed)."""
+def judge(kernel, rows, complete):
+    """(how many musts were met, a line for each that was missed); in a complete run none goes unmeasured."""
     met, missed = 0, []
     yardstick = {row["case"]: cost(row) for row in rows if row["mechanism"] == YARDSTICK}
-    for must in MUSTS:
-        if kernel not in must.kernels.split():
-            continue
-        for row in rows:
-            if not row.get("known", True) or not fnmatch.fnmatchcase(row["case"], must.case) \
-                    or not fnmatch.fnmatchcase(row["mechanism"], must.mechanism):
-                continue
+    for must in (must for must in MUSTS if kernel in must.kernels.split()):
+        judged = [row for row in rows if row.get("known", True) and fnmatch.fnmatchcase(row["case"], must.case)
+                  and fnmatch.fnmatchcase(row["mechanism"], must.mechanism)]
+        if complete and not judged:
+            missed.append(f"{must.case}: {must.mechanism} was not measured")
+        for row in judged:
             complaint = excess(must, row, yardstick[row["case"]])
             if complaint:
                 missed.append(f"{row['case']}: {row['mechanism']} {complaint}")
