@@ -88,7 +88,7 @@ lint-module-%:
 	@scripts/lint --module $*
 
 ##@ Measure
-.PHONY: bench-model bench-uml bench-cost
+.PHONY: bench-model bench-cost bench-uml bench-charts
 bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12: another kernel)
 	@scripts/setup build demo
 	@bench/run --kernel $(KERNEL)
@@ -100,6 +100,13 @@ bench-cost: user ## what copying from a process costs its own calls, in the same
 bench-uml: user ## copies timed natively, with the module in User Mode Linux
 	@scripts/setup build demo bench
 	@bench/uml/run
+
+bench-charts: ## the README's charts and speed tables, from the last runs' figures, which docs/bench keeps
+	@scripts/setup bench
+	@mkdir -p build/bench docs/bench
+	@find build/bench -maxdepth 1 '(' -name 'model-*.json' -o -name uml.json ')' -exec cp --update -t docs/bench {} +
+	@bench/charts
+	@bench/table
 
 ##@ Build and install
 .PHONY: user module install uninstall format clean help
