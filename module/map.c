@@ -208,9 +208,11 @@ int cmad_mmap(struct file *file, struct vm_area_struct *vma)
 	return rc;
 }
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 /*
  * An address that lets 2 MB entries show the peer's huge pages. Here, just
- * before it comes to cmad_mmap(), mmap() tells of MAP_POPULATE.
+ * before it comes to cmad_mmap(), mmap() tells of MAP_POPULATE, which does
+ * nothing on a kernel without huge pages.
  */
 unsigned long cmad_map_area(struct file *file, unsigned long addr,
 			    unsigned long len, unsigned long pgoff,
@@ -229,3 +231,4 @@ unsigned long cmad_map_area(struct file *file, unsigned long addr,
 		pgoff = begin >> PAGE_SHIFT;
 	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
 }
+#endif

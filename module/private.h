@@ -390,9 +390,13 @@ int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
 
 /* map.c */
 int cmad_mmap(struct file *file, struct vm_area_struct *vma);
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 unsigned long cmad_map_area(struct file *file, unsigned long addr,
 			    unsigned long len, unsigned long pgoff,
 			    unsigned long flags);
+#else
+#define cmad_map_area NULL /* any address will do */
+#endif
 
 /* fault.c */
 extern const struct vm_operations_struct cmad_map_ops;
