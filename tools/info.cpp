@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<uint64_t, std::string_view>, 8> features = {{
+constexpr std::array<std::pair<uint64_t, std::string_view>, 9> features = {{
     {CMA_CAN_PID, "pid"},
     {CMA_CAN_PIDFD, "pidfd"},
     {CMA_CAN_HANDLE, "handle"},
@@ -29,6 +29,7 @@ constexpr std::array<std::pair<uint64_t, std::string_view>, 8> features = {{
     {CMA_CAN_REPORT, "report"},
     {CMA_CAN_STRICT, "strict"},
     {CMA_CAN_WINDOW, "window"},
+    {CMA_CAN_MAP, "map"},
 }};
 
 std::string kernel_name()

@@ -13,12 +13,15 @@ static_assert(CMA_CAN_PID == CMA_FEATURE_COPY_PID &&
               CMA_CAN_MANY == CMA_FEATURE_MANY && CMA_CAN_LARGE == CMA_FEATURE_LARGE &&
               CMA_CAN_REPORT == CMA_FEATURE_REPORT &&
               CMA_CAN_STRICT == CMA_FEATURE_STRICT &&
-              CMA_CAN_WINDOW == CMA_FEATURE_WINDOW);
+              CMA_CAN_WINDOW == CMA_FEATURE_WINDOW && CMA_CAN_MAP == CMA_FEATURE_MAP);
+
+// A program with 32-bit pointers cannot map.
+constexpr std::uint64_t map_feature = sizeof(void *) == 8 ? CMA_CAN_MAP : 0;
 
 // What cma.h can name; a later module may know more.
 constexpr std::uint64_t known_features = CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE |
                                          CMA_CAN_MANY | CMA_CAN_LARGE | CMA_CAN_REPORT |
-                                         CMA_CAN_STRICT | CMA_CAN_WINDOW;
+                                         CMA_CAN_STRICT | CMA_CAN_WINDOW | map_feature;
 
 const char *device_path()
 {
