@@ -26,7 +26,7 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-matrix check-clients check-debug check-unit check-packages check-device check-stress check-control
+.PHONY: check check-matrix check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
 .PHONY: check-shortage check-vm check-dkms lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
@@ -42,6 +42,10 @@ check-matrix: ## device tests, stress tests and DKMS, on the other kernels
 check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
 	@scripts/setup build demo check clients
 	@tests/clients/run
+
+check-mpi: user ## Open MPI and UCX on their own XPMEM transports, with this tree's libxpmem
+	@scripts/setup build demo check mpi
+	@tests/mpi/run
 
 check-debug: ## device and stress tests, and memory shortage, on a kernel with sanitizers and lock proving
 	@scripts/setup build demo check debug

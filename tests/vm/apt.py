@@ -70,8 +70,11 @@ def archive(suffixes):
     return None
 
 
-def sources(suite):
-    """A .sources file for a suite, its updates and, if the machine has a security archive, its fixes."""
+def sources(suite, types="deb"):
+    """A .sources file for a suite, its updates and, if the machine has a security archive, its fixes.
+
+    types: "deb" or "deb-src".
+    """
     main = archive({""})
     if not main:
         die("the machine's apt sources name no Debian archive with the component main\n"
@@ -82,18 +85,22 @@ def sources(suite):
         wanted.append((security, f"{suite}-security"))
     stanzas = []
     for entry, name in wanted:
-        fields = {"Types": "deb", "URIs": entry["uris"].split()[0], "Suites": name, "Components": "main"}
+        fields = {"Types": types, "URIs": entry["uris"].split()[0], "Suites": name, "Components": "main"}
         fields |= {key.title(): entry[key] for key in ("signed-by", "trusted") if key in entry}
         stanzas.append("".join(f"{key}: {value}\n" for key, value in fields.items()))
     return "\n".join(stanzas)
 
 
 class Apt:
-    """The private apt of one suite, for amd64; it believes that nothing is installed."""
+    """The private apt of one suite, for amd64; it believes that nothing is installed.
 
-    def __init__(self, suite):
+    It knows either binary packages or, with the types "deb-src", source packages.
+    """
+
+    def __init__(self, suite, types="deb"):
         self.suite = suite
-        self.dir = cache("apt", suite)
+        self.types = types
+        self.dir = cache("apt", suite if types == "deb" else f"{suite}-sources")
         for sub in ("sources.list.d", "state/lists/partial", "cache/archives/partial"):
             (self.dir / sub).mkdir(parents=True, exist_ok=True)
         (self.dir / "status").touch()
@@ -116,7 +123,7 @@ class Apt:
         well lack a security archive. So what counts is whether an error concerns the main list.
         """
         with lock(self.dir / "lock"):
-            self.sources.write_text(sources(self.suite))
+            self.sources.write_text(sources(self.suite, self.types))
             result = subprocess.run(["apt-get", *self.options, "-qq", "--error-on=any", "update"],
                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         concerns = re.compile(rf"/dists/{self.suite}/| {self.suite} (In)?Release")
@@ -134,7 +141,7 @@ class Apt:
             suite = re.search(r"Suites: (\S+)", stanza).group(1)
             return any(f"_dists_{suite}_" in name for name in lists)
 
-        return "\n\n".join(filter(came, sources(self.suite).split("\n\n")))
+        return "\n\n".join(filter(came, sources(self.suite, self.types).split("\n\n")))
 
     def show(self, package, *fields):
         """The wanted fields of the candidate version of a package; None when there is none."""
@@ -153,3 +160,10 @@ class Apt:
         result = subprocess.run(["apt-get", *self.options, "-qq", "download", *packages], cwd=directory)
         if result.returncode:
             die(f"could not download {' '.join(packages)} of {self.suite}")
+
+    def source(self, packages, directory):
+        """Fetch and unpack source packages, with Debian's patches."""
+        result = subprocess.run(["apt-get", *self.options, "-qq", "source", *packages], cwd=directory,
+                                stdout=subprocess.DEVNULL)
+        if result.returncode:
+            die(f"could not get the source of {' '.join(packages)} of {self.suite}")
