@@ -2,6 +2,10 @@
 /* A 2 MB entry may be made of page frames, and says that it was. */
 #include <linux/mm.h>
 
+#ifndef CONFIG_TRANSPARENT_HUGEPAGE
+#error declared, but not there
+#endif
+
 vm_fault_t probe(struct vm_fault *vmf, unsigned int order);
 vm_fault_t probe(struct vm_fault *vmf, unsigned int order)
 {
