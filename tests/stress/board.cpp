@@ -91,6 +91,8 @@ bool Board::few_things_done() const
 
 bool Board::wants() const
 {
+  if (changes() == 0)
+    return true;
   for (size_t i = 0; i < wanted_.size(); i++)
     if (wanted_.at(i) && done_.at(i) == 0)
       return true;
