@@ -242,8 +242,8 @@ CMA_API int cma_window_destroy(struct cma_context *context, uint64_t name);
  * @param name from the owner's cma_window_create()
  * @param access CMA_ACCESS_* that is wanted; 0: all there is
  * @return the handle, above 0, for cma_handle() and cma_handle_close(); or
- *  -ENOENT (no such window), -EACCES (its mode does not allow that), -EINVAL,
- *  -ENOSPC, -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
+ *  -ENOENT (no such window), -ESRCH (its owner's memory is gone), -EACCES
+ *  (its mode does not allow that), -EINVAL, -ENOSPC, -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
  */
 CMA_API int cma_window_open(struct cma_context *context, uint64_t name,
 			    unsigned int access);

@@ -247,6 +247,9 @@ struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
 
 	if (READ_ONCE(window->ended))
 		return ERR_PTR(-EIDRM);
+	/* Somebody else may hold the window's file open still. */
+	if (!atomic_read(&window->space->mm->mm_users))
+		return ERR_PTR(-ESRCH);
 	if (!allowed || access & ~allowed) {
 		cmad_count(denials, 1);
 		return ERR_PTR(-EACCES);

@@ -219,7 +219,8 @@ struct cma_ioc_copy {
  * One that was opened by a window reaches the window, at offsets from its
  * beginning, and ends with it, too.
  *
- * Errors: ESRCH, EPERM, EBADF as for a copy; EINVAL: @peer_type, unknown
+ * Errors: ESRCH (also a window whose owner's memory is gone), EPERM, EBADF as
+ * for a copy; EINVAL: @peer_type, unknown
  * @access, or a field that must be 0; EOPNOTSUPP: %CMA_PEER_HANDLE; ENOENT:
  * no such window; EACCES: the window's mode does not allow the caller the
  * access wanted, or any; ENOSPC: max_handles are open; ENOMEM.

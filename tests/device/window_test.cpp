@@ -141,6 +141,27 @@ protected:
   cma_ioc_copy request;
 };
 
+TEST_F(Window, IsOfNobodyOnceItsOwnersMemoryIsGone)
+{
+  const long name = window();
+  // A child keeps the file open, and the window with it.
+  const long child = owner->call([]() -> long {
+    owners_file();
+    const pid_t keeper = fork();
+    if (keeper == 0) {
+      pause();
+      _exit(0);
+    }
+    return keeper;
+  });
+  ASSERT_GT(child, 0);
+  EXPECT_GT(open_window(device, name).result, 0);
+  owner->kill(SIGKILL);
+  owner->wait();
+  EXPECT_EQ(open_window(device, name), fails(ESRCH));
+  kill(static_cast<pid_t>(child), SIGKILL);
+}
+
 TEST_F(Window, IsReachedAtOffsetsFromItsBeginning)
 {
   const int64_t handle = open_window(device, window()).result;
