@@ -207,14 +207,14 @@ TEST_F(Handle, OneAddressSpaceInTwoProcesses)
   EXPECT_EQ(copy_by_handle(twin.device(), handle), fails(ESRCH));
 }
 
-/// The only child of a process, once it has one.
-pid_t child_of(pid_t parent)
+/// The pid that is second among the words of some memory, once it is there.
+pid_t pid_in(const Arena &memory)
 {
-  const std::string number = std::to_string(parent);
   for (int i = 0; i < 1000; i++) {
-    pid_t child = 0;
-    if (std::ifstream("/proc/" + number + "/task/" + number + "/children") >> child)
-      return child;
+    uint64_t pid = 0;
+    std::memcpy(&pid, memory.bytes().data() + sizeof(pid), sizeof(pid));
+    if (pid != 0)
+      return static_cast<pid_t>(pid);
     usleep(10'000);
   }
   return -1;
@@ -225,13 +225,15 @@ TEST_F(Handle, OfAVforkChildIsItsParents)
   // In the parent's memory; the child execs when it is no longer 0.
   volatile auto *const word = reinterpret_cast<volatile uint64_t *>(twin.remote().base());
   twin.peer().call([=]() -> long {
-    *word = 0;
+    word[0] = 0;
+    word[1] = 0;
     return 0;
   });
   twin.peer().post([=]() -> long {
     const pid_t child = vfork();
     if (child == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      word[1] = static_cast<uint64_t>(getpid());
       while (*word == 0)
         usleep(1000);
       execl("/proc/self/exe", "cma-device-tests", "--helper", "sleep", nullptr);
@@ -239,7 +241,7 @@ TEST_F(Handle, OfAVforkChildIsItsParents)
     }
     return child;
   });
-  const pid_t child = child_of(twin.peer().pid());
+  const pid_t child = pid_in(twin.remote());
   ASSERT_GT(child, 0);
   const Outcome opened = twin.device().open(CMA_PEER_PID, child);
   ASSERT_EQ(opened.error, 0);
