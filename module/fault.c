@@ -25,7 +25,7 @@
  * @start: address of the first page that can be mapped with it, in the peer
  * @end: end of the last one: same VMA, same chunk, same page table
  * @user: address of the page at @start, in the mapper
- * @entry: the chunk's next one to map
+ * @entry: the chunk's for the page at @start
  * @write: whether the mapping is for writing, too
  */
 struct span {
@@ -64,20 +64,28 @@ static unsigned long *entry_at(struct cmad_chunk *chunk, unsigned long addr)
 	return &chunk->entries[(addr & ~CHUNK_MASK) >> PAGE_SHIFT];
 }
 
-/* One page table entry, where there is none yet; see apply_to_page_range(). */
-static int map_one(pte_t *pte, unsigned long addr, void *data)
+/*
+ * Make page table entries where there are none yet. apply_to_page_range() calls
+ * for the span's first page, and has locked the table, which has all of them.
+ */
+static int map_span(pte_t *pte, unsigned long addr, void *data)
 {
-	struct span *span = data;
-	unsigned long entry = *span->entry++;
-	pgprot_t prot = span->vma->vm_page_prot;
+	const struct span *span = data;
+	struct vm_area_struct *vma = span->vma;
+	pgprot_t read = vma->vm_page_prot;
+	pgprot_t write = span->write ? vm_get_page_prot(vma->vm_flags) : read;
+	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
+	const unsigned long *entry = span->entry;
 
-	if (!(entry & CMAD_ENTRY_READ) || !pte_none(*pte))
-		return 0;
-	if (span->write && entry & CMAD_ENTRY_WRITE)
-		prot = vm_get_page_prot(span->vma->vm_flags);
-	set_pte_at(span->vma->vm_mm, addr, pte,
-		   pte_mkspecial(pfn_pte(PHYS_PFN(__pa(entry & PAGE_MASK)),
-					 prot)));
+	for (; nr--; entry++, pte++, addr += PAGE_SIZE) {
+		unsigned long pfn = PHYS_PFN(__pa(*entry & PAGE_MASK));
+
+		if (!(*entry & CMAD_ENTRY_READ) || !pte_none(*pte))
+			continue;
+		set_pte_at(vma->vm_mm, addr, pte,
+			   pte_mkspecial(pfn_pte(pfn, *entry & CMAD_ENTRY_WRITE ?
+						 write : read)));
+	}
 	return 0;
 }
 
@@ -125,8 +133,8 @@ static vm_fault_t map_from(struct cmad_chunk *chunk, struct vm_fault *vmf,
 		chunk->mapped = true;
 		span.entry = entry_at(chunk, span.start);
 		if (!pmd_trans_huge(*vmf->pmd) &&
-		    apply_to_page_range(mm, span.user, span.end - span.start,
-					map_one, &span))
+		    apply_to_page_range(mm, span.user, PAGE_SIZE, map_span,
+					&span))
 			ret = VM_FAULT_OOM;
 	}
 	up_write(&chunk->lock);

@@ -101,17 +101,24 @@ static int chunk_look(struct mm_struct *mm, struct hmm_range *range)
 	return rc;
 }
 
-/* What to enter for a page that was seen as @seen, where @old stood. */
-static unsigned long entry_of(unsigned long seen, unsigned long old, bool write)
+/*
+ * What to enter for a page that was seen as @seen, where @old stood. Our stores
+ * do not set a page's dirty bit in the owner's page table, so pages to be
+ * written are made dirty now: whoever cleans one later write-protects it, which
+ * invalidates here.
+ */
+static __always_inline unsigned long entry_of(unsigned long seen,
+					      unsigned long old, bool write)
 {
-	struct page *page = hmm_pfn_to_page(seen);
+	unsigned long pfn = seen & ~HMM_PFN_FLAGS;
+	struct page *page = pfn_to_page(pfn);
 	unsigned long entry;
 
 	if (!(seen & HMM_PFN_VALID))
 		return old;
 	if (is_zone_device_page(page))
 		return 0;
-	entry = (unsigned long)page_address(page) | CMAD_ENTRY_READ;
+	entry = (unsigned long)__va(PFN_PHYS(pfn)) | CMAD_ENTRY_READ;
 	/* What was entered for writing before still is writable. */
 	if (!write || !(seen & HMM_PFN_WRITE))
 		return entry | (old & CMAD_ENTRY_WRITE);
@@ -120,30 +127,39 @@ static unsigned long entry_of(unsigned long seen, unsigned long old, bool write)
 	return entry | CMAD_ENTRY_WRITE;
 }
 
-/*
- * Enter what was seen, unless it is out of date. Our stores do not set a
- * page's dirty bit in the owner's page table, so pages to be written are made
- * dirty now: whoever cleans one later write-protects it, which invalidates
- * here.
- */
+/* Enter @nr pages. Those that the peer maps as one are looked at as one. */
+static void enter_pages(unsigned long *entry, const unsigned long *seen,
+			unsigned long nr, bool write)
+{
+	unsigned long i, first;
+
+	if (*seen & HMM_PFN_VALID && 1UL << hmm_pfn_to_map_order(*seen) >=
+				     CMAD_CHUNK_PAGES) {
+		first = entry_of(*seen, 0, write);
+		for (i = 0; i < nr; i++)
+			entry[i] = first ? (first + i * PAGE_SIZE) |
+					   (entry[i] & CMAD_ENTRY_WRITE) : 0;
+		return;
+	}
+	for (i = 0; i < nr; i++)
+		entry[i] = entry_of(seen[i], entry[i], write);
+}
+
+/* Enter what was seen, unless it is out of date. */
 int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
 		     bool write)
 {
 	unsigned long first = range->start & (CMAD_CHUNK_SIZE - 1);
-	unsigned long *entry = &chunk->entries[first >> PAGE_SHIFT];
 	unsigned long nr = (range->end - range->start) >> PAGE_SHIFT;
-	unsigned long i;
 	int rc = 0;
 
 	down_write(&chunk->lock);
-	if (mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
+	if (chunk->held ||
+	    mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
 		rc = -EBUSY;
-	for (i = 0; i < nr && !rc; i++) {
-		if (entry[i] & CMAD_ENTRY_HELD)
-			rc = -EBUSY;
-		else
-			entry[i] = entry_of(range->hmm_pfns[i], entry[i], write);
-	}
+	else
+		enter_pages(&chunk->entries[first >> PAGE_SHIFT],
+			    range->hmm_pfns, nr, write);
 	up_write(&chunk->lock);
 	return rc;
 }
