@@ -97,7 +97,9 @@ static void chunk_destroy(struct cmad_chunk *chunk)
 
 /*
  * Take the rights from the entries of @nr pages. What a mapping may still show
- * stays known, without rights, and true tells to hide it.
+ * stays known, without rights, and true tells to hide it: also what another
+ * invalidation took the rights from and may not have hidden yet, since nobody
+ * may free a page of which others do no more than intend to.
  */
 static bool chunk_forget(struct cmad_chunk *chunk, unsigned long first,
 			 unsigned long nr)
@@ -112,8 +114,10 @@ static bool chunk_forget(struct cmad_chunk *chunk, unsigned long first,
 		return false;
 	}
 	for (; nr--; entry++) {
-		shown |= *entry & CMAD_ENTRY_READ;
+		if (*entry & CMAD_ENTRY_WRITE)
+			*entry |= CMAD_ENTRY_STORED;
 		*entry &= ~(CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
+		shown |= *entry != 0;
 	}
 	return shown;
 }

@@ -64,6 +64,7 @@
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
 #define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference on the page */
+#define CMAD_ENTRY_STORED 8UL	/* no rights; was mapped for writing, maybe is */
 
 /**
  * struct cmad_space - one address space
