@@ -90,8 +90,7 @@ static void chunk_destroy(struct cmad_chunk *chunk)
 	if (mapped)
 		cmad_hide_chunk(chunk);
 	mmu_interval_notifier_remove(&chunk->notifier);
-	if (mapped)
-		cmad_hide_end(chunk);
+	cmad_hide_end(chunk);
 	call_rcu(&chunk->rcu, chunk_release);
 }
 
@@ -139,19 +138,16 @@ static bool chunk_invalidate(struct mmu_interval_notifier *notifier,
 		down_write(&chunk->lock);
 	else if (!down_write_trylock(&chunk->lock))
 		return false;
-	/* To hide pages from those who map them may sleep. */
-	if (chunk->mapped && !blockable) {
-		up_write(&chunk->lock);
-		return false;
-	}
 
 	mmu_interval_set_seq(notifier, seq);
 #ifndef CMAD_TEST_STALE	/* the stress tests' negative control */
 	shown = chunk_forget(chunk, first, last - first + 1);
 #endif
+	if (shown && !blockable)
+		cmad_hide_later(chunk, first, last - first + 1);
 	up_write(&chunk->lock);
-	if (shown)
-		cmad_hide(chunk, first, last - first + 1);
+	if (shown && blockable)
+		cmad_hide(chunk, first, last - first + 1, range);
 
 	cmad_count(invalidations, 1);
 	/* The owner exits: give the memory back now, not when its last peer
@@ -280,7 +276,7 @@ static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
 	cmad_flat_init(chunk);
 	refcount_set(&chunk->refs, 2);	/* the table's and the caller's */
 	INIT_WORK(&chunk->evict, chunk_evict);
-	INIT_WORK(&chunk->hide, cmad_hide_later);
+	INIT_WORK(&chunk->hide, cmad_hide_work);
 	chunk->space = space;
 	chunk->index = index;
 	chunk->used = true;

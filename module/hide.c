@@ -9,21 +9,22 @@
  *
  * The notifier may run under rmap locks that mm_take_all_locks() wants while it
  * holds our i_mmap lock: whoever registers a notifier on a process that maps
- * its peer takes every lock of that process. So the lock is only tried here.
- * While all locks are taken, the notifier takes references on the pages in
- * place of hiding them, and they are hidden soon after: whoever comes with an
+ * its peer takes every lock of that process. So the notifier only tries the
+ * lock. Where somebody has it, references keep the pages, and a work item
+ * queues for the lock in the notifier's place; that waits for the work item, as
+ * long as it may (patience()). In reclaim it need not: whoever comes with an
  * rmap lock (reclaim, migration, KSM, a huge page's split) leaves a page with
  * unknown references where it is, as it would for get_user_pages().
+ *
+ * What the work item waits for never waits for it, so its queue is its own:
+ * other work of the module may wait for a notifier to end.
  */
-#include <linux/delay.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/pagemap.h>
+#include <linux/wait_bit.h>
 
 #include "compat/mapping.h"
 #include "private.h"
-
-/* How long a notifier waits for somebody who takes all locks. */
-#define PATIENCE (HZ / 20)
 
 static unsigned long first_page(const struct vm_area_struct *vma)
 {
@@ -66,23 +67,6 @@ static void zap(struct address_space *mapping, unsigned long first,
 	}
 }
 
-/*
- * Lock the tree of VMAs. Others than mm_take_all_locks() hold it for a moment,
- * and wait for nothing under it.
- */
-static bool lock_vmas(struct address_space *mapping)
-{
-	unsigned long deadline = jiffies + PATIENCE;
-
-	while (!down_read_trylock(&mapping->i_mmap_rwsem)) {
-		if (test_bit(AS_MM_ALL_LOCKS, &mapping->flags) &&
-		    time_after(jiffies, deadline))
-			return false;
-		usleep_range(10, 100);
-	}
-	return true;
-}
-
 static unsigned long page_number(const struct cmad_chunk *chunk,
 				 unsigned long first)
 {
@@ -96,40 +80,99 @@ static bool is_shown(unsigned long entry)
 				   CMAD_ENTRY_HELD));
 }
 
-/*
- * The notifier took the rights from @nr entries. Hide their pages from those
- * who map them, or keep the pages until that can be done.
- */
-void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr)
+/* The pages are hidden. */
+static void forget_shown(struct cmad_chunk *chunk, unsigned long first,
+			 unsigned long nr)
 {
-	struct address_space *mapping = &chunk->space->mapping;
 	unsigned long *entry = &chunk->entries[first];
 	unsigned long *end = entry + nr;
-	bool hidden = lock_vmas(mapping);
-
-	if (hidden) {
-		zap(mapping, page_number(chunk, first), nr);
-		i_mmap_unlock_read(mapping);
-	}
 
 	down_write(&chunk->lock);
+	for (; entry < end; entry++)
+		if (is_shown(*entry))
+			*entry = 0;
+	/* Whoever mapped the space is gone: the next change costs less. */
+	if (!chunk->held && !mapping_mapped(&chunk->space->mapping))
+		chunk->mapped = false;
+	up_write(&chunk->lock);
+}
+
+/*
+ * Have the work item hide the pages of @nr entries, which are referenced until
+ * then. They are still there: what is in an entry was not hidden yet, and none
+ * of the notifiers that are to hide it has returned.
+ */
+void cmad_hide_later(struct cmad_chunk *chunk, unsigned long first,
+		     unsigned long nr)
+{
+	unsigned long *entry = &chunk->entries[first];
+	unsigned long *end = entry + nr;
+
+	lockdep_assert_held_write(&chunk->lock);
 	for (; entry < end; entry++) {
 		if (!is_shown(*entry))
 			continue;
-		if (hidden) {
-			*entry = 0;
-		} else {
-			get_page(virt_to_page((void *)*entry));
-			*entry |= CMAD_ENTRY_HELD;
-			chunk->held++;
-		}
+		get_page(virt_to_page((void *)(*entry & PAGE_MASK)));
+		*entry |= CMAD_ENTRY_HELD;
+		chunk->held++;
+		cmad_count(deferrals, 1);
 	}
-	/* Whoever mapped the space is gone: the next change costs less. */
-	if (!chunk->held && !mapping_mapped(mapping))
-		chunk->mapped = false;
+	queue_work(cmad_hide_wq, &chunk->hide);
+}
+
+/*
+ * How long a notifier may wait for the work item, which may wait for somebody
+ * who takes all locks, and so for an rmap lock of the notifier's caller: not
+ * where that is reclaim, nor long where it could be. While it lasts, whoever
+ * maps the page sees it as it was; only a caller that takes a page from its
+ * owner without being sure that nobody else has it (copy-on-write, truncation)
+ * can let that show, and only if it gave up here.
+ */
+static long patience(const struct mmu_notifier_range *range)
+{
+	switch (range->event) {
+	case MMU_NOTIFY_UNMAP:
+	case MMU_NOTIFY_PROTECTION_VMA:
+	case MMU_NOTIFY_RELEASE:
+		/* These hold the owner's mmap_lock, if any, and no other. */
+		return MAX_SCHEDULE_TIMEOUT;
+	default:
+		return current->flags & PF_MEMALLOC ? 0 : HZ / 20;
+	}
+}
+
+/* Without the lock: no entry that is looked at comes to be held any more. */
+static bool is_held(const struct cmad_chunk *chunk, unsigned long first,
+		    unsigned long nr)
+{
+	while (nr--)
+		if (READ_ONCE(chunk->entries[first++]) & CMAD_ENTRY_HELD)
+			return true;
+	return false;
+}
+
+/*
+ * The notifier took the rights from @nr entries: hide their pages from those
+ * who map them. May sleep.
+ */
+void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr,
+	       const struct mmu_notifier_range *range)
+{
+	struct address_space *mapping = &chunk->space->mapping;
+	long wait = patience(range);
+
+	if (down_read_trylock(&mapping->i_mmap_rwsem)) {
+		zap(mapping, page_number(chunk, first), nr);
+		i_mmap_unlock_read(mapping);
+		forget_shown(chunk, first, nr);
+		return;
+	}
+	down_write(&chunk->lock);
+	cmad_hide_later(chunk, first, nr);
 	up_write(&chunk->lock);
-	if (!hidden)
-		queue_work(cmad_wq, &chunk->hide);
+	if (wait)
+		wait_var_event_timeout(&chunk->held,
+				       !is_held(chunk, first, nr), wait);
 }
 
 /* Hide all of a chunk. The caller holds no lock. */
@@ -142,28 +185,38 @@ void cmad_hide_chunk(struct cmad_chunk *chunk)
 	i_mmap_unlock_read(mapping);
 }
 
-/* Drop the references; the pages are hidden, but were shown until now. */
+/* The page was hidden, and mapped until now: its last bytes may be new. */
+static void release_page(unsigned long entry)
+{
+	struct page *page = virt_to_page((void *)(entry & PAGE_MASK));
+
+	if (entry & CMAD_ENTRY_STORED)
+		set_page_dirty_lock(page);
+	put_page(page);
+}
+
+/* Drop the references; the pages are hidden. Nobody else drops any. */
 static void release_held(struct cmad_chunk *chunk)
 {
 	unsigned long *entry = chunk->entries;
 	unsigned long *end = entry + CMAD_CHUNK_PAGES;
 
-	down_write(&chunk->lock);
 	for (; entry < end; entry++) {
-		struct page *page;
+		unsigned long held = READ_ONCE(*entry);
 
-		if (!(*entry & CMAD_ENTRY_HELD))
+		if (!(held & CMAD_ENTRY_HELD))
 			continue;
-		page = virt_to_page((void *)(*entry & PAGE_MASK));
-		set_page_dirty(page);
-		put_page(page);
-		*entry = 0;
+		down_write(&chunk->lock);
+		WRITE_ONCE(*entry, 0);
 		chunk->held--;
+		up_write(&chunk->lock);
+		/* Whoever waits may have the page locked. */
+		wake_up_var(&chunk->held);
+		release_page(held);
 	}
-	up_write(&chunk->lock);
 }
 
-void cmad_hide_later(struct work_struct *work)
+void cmad_hide_work(struct work_struct *work)
 {
 	struct cmad_chunk *chunk = container_of(work, struct cmad_chunk, hide);
 

@@ -10,6 +10,7 @@
 #include "private.h"
 
 struct workqueue_struct *cmad_wq;
+struct workqueue_struct *cmad_hide_wq;	/* see hide.c */
 
 static int cmad_open(struct inode *inode, struct file *file)
 {
@@ -59,14 +60,19 @@ static int __init cmad_init(void)
 {
 	int rc;
 
-	/* Memory pressure evicts through it. */
+	/* Memory pressure evicts and hides through them. */
 	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!cmad_wq)
 		return -ENOMEM;
+	rc = -ENOMEM;
+	cmad_hide_wq = alloc_workqueue("cma_hide",
+				       WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!cmad_hide_wq)
+		goto free_wq;
 
 	rc = cmad_chunk_init();
 	if (rc)
-		goto free_wq;
+		goto free_hide_wq;
 	rc = cmad_access_init();
 	if (rc)
 		goto exit_chunk;
@@ -81,6 +87,8 @@ exit_access:
 exit_chunk:
 	cmad_chunk_stop();
 	cmad_chunk_exit();
+free_hide_wq:
+	destroy_workqueue(cmad_hide_wq);
 free_wq:
 	destroy_workqueue(cmad_wq);
 	return rc;

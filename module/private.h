@@ -104,7 +104,8 @@ struct cmad_space {
  * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock
  * @dead: being destroyed; @lock
  * @mapped: pages were mapped from @entries, and may be so still; @lock
- * @held: entries with CMAD_ENTRY_HELD; @lock
+ * @held: entries with CMAD_ENTRY_HELD; @lock. Who waits for their end waits for
+ *	this variable
  * @used: a copy used it since eviction last looked; a hint, not locked
  * @flat: many of the pages as one, or NULL; @lock
  * @carried: bytes copied by @entries since these lost any; readers add to it,
@@ -308,6 +309,7 @@ struct cmad_copy {
 
 /* main.c */
 extern struct workqueue_struct *cmad_wq;
+extern struct workqueue_struct *cmad_hide_wq;
 
 /* ioctl.c */
 long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -404,9 +406,12 @@ extern const struct vm_operations_struct cmad_map_ops;
 
 /* hide.c */
 void cmad_hide_init(struct cmad_space *space);
-void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr);
+void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr,
+	       const struct mmu_notifier_range *range);
 void cmad_hide_chunk(struct cmad_chunk *chunk);
-void cmad_hide_later(struct work_struct *work);
+void cmad_hide_later(struct cmad_chunk *chunk, unsigned long first,
+		     unsigned long nr);
+void cmad_hide_work(struct work_struct *work);
 void cmad_hide_end(struct cmad_chunk *chunk);
 void cmad_hide_window(const struct cmad_window *window);
 
@@ -427,6 +432,7 @@ struct cmad_stat {
 	u64 invalidations;
 	u64 evictions;
 	u64 flattenings;
+	u64 deferrals;
 };
 
 DECLARE_PER_CPU(struct cmad_stat, cmad_stats);

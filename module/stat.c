@@ -31,6 +31,7 @@ CMAD_STAT(fills);	/* translations entered into the cache */
 CMAD_STAT(invalidations);	/* changes of an owner's memory that reached it */
 CMAD_STAT(evictions);	/* chunks given up for want of room */
 CMAD_STAT(flattenings);	/* chunks mapped into the kernel in one piece */
+CMAD_STAT(deferrals);	/* pages kept until they could be hidden */
 
 static struct attribute *cmad_stat_attrs[] = {
 	&dev_attr_copies.attr,
@@ -41,6 +42,7 @@ static struct attribute *cmad_stat_attrs[] = {
 	&dev_attr_invalidations.attr,
 	&dev_attr_evictions.attr,
 	&dev_attr_flattenings.attr,
+	&dev_attr_deferrals.attr,
 	NULL
 };
 
