@@ -240,15 +240,16 @@ void cmad_hide_init(struct cmad_space *space)
 	lockdep_set_class(&space->mapping.i_mmap_rwsem, &key);
 }
 
-/* The window has ended: no fault goes on with it, and nobody sees through it. */
+/*
+ * The window has ended: no fault goes on with it, and nobody sees through it.
+ * Whoever maps it from now on takes the i_mmap lock after us, and sees its end.
+ */
 void cmad_hide_window(const struct cmad_window *window)
 {
 	struct address_space *mapping = &window->space->mapping;
 	u64 last = (window->base + window->length - 1) >> PAGE_SHIFT;
 	u64 first = window->base >> PAGE_SHIFT;
 
-	if (!mapping_mapped(mapping))
-		return;
 	down_write(&window->space->faults);
 	up_write(&window->space->faults);
 	i_mmap_lock_read(mapping);
