@@ -94,6 +94,25 @@ static int map_none(pte_t *pte, unsigned long addr, void *data)
 	return 0;
 }
 
+/*
+ * A page table for the span, if there is nothing yet, neither that nor a 2 MB
+ * entry: those who make either exclude each other.
+ */
+static int make_table(struct vm_fault *vmf, const struct span *span)
+{
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	int rc = 0;
+
+	if (!pmd_none(*vmf->pmd))
+		return 0;
+	mutex_lock(&span->space->tables);
+	if (pmd_none(*vmf->pmd))
+		rc = apply_to_page_range(mm, span->user, PAGE_SIZE, map_none,
+					 NULL);
+	mutex_unlock(&span->space->tables);
+	return rc;
+}
+
 /* Whether the chunk, whose lock is held, can show the page. */
 static bool chunk_shows(const struct cmad_chunk *chunk,
 			const struct cmad_grant *grant, unsigned long entry,
@@ -121,8 +140,7 @@ static vm_fault_t map_from(struct cmad_chunk *chunk, struct vm_fault *vmf,
 	span_of(&span, vmf);
 	if (!(READ_ONCE(*entry_at(chunk, span.page)) & CMAD_ENTRY_READ))
 		return VM_FAULT_RETRY;
-	if (pmd_none(*vmf->pmd) &&
-	    apply_to_page_range(mm, span.user, PAGE_SIZE, map_none, NULL))
+	if (make_table(vmf, &span))
 		return VM_FAULT_OOM;
 
 	down_read(&span.space->faults);
@@ -288,10 +306,12 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 
 	if (write)
 		rights |= CMAD_ENTRY_WRITE;
+	mutex_lock(&grant->space->tables);
 	down_read(&grant->space->faults);
 	down_write(&chunk->lock);
 	entry = chunk->entries[0];
-	if (chunk_shows(chunk, grant, entry, write) &&
+	if ((pmd_none(*vmf->pmd) || pmd_trans_huge(*vmf->pmd)) &&
+	    chunk_shows(chunk, grant, entry, write) &&
 	    chunk_is_huge(chunk, rights)) {
 		chunk->mapped = true;
 		if (vmf->vma->vm_flags & VM_WRITE && entry & CMAD_ENTRY_WRITE)
@@ -301,6 +321,7 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 	}
 	up_write(&chunk->lock);
 	up_read(&grant->space->faults);
+	mutex_unlock(&grant->space->tables);
 	return ret;
 }
 

@@ -17,7 +17,8 @@
  * Lock order: the peer's mmap_lock > its rmap locks > its interval notifiers >
  * chunk lock (one), or the i_mmap lock of those who map it, which is only tried
  * there. The mapper's mmap_lock, under which the peer's is never taken > the
- * space's faults > chunk lock > page table locks. chunks_lock > spaces_lock.
+ * space's tables > its faults > chunk lock > page table locks. chunks_lock >
+ * spaces_lock.
  * All spinlocks are leaves otherwise: under them none of the first line is
  * taken, and nothing sleeps.
  */
@@ -77,6 +78,7 @@
  * @siblings: the space's chunks, the next victim first; chunks_lock
  * @nr_chunks: chunks at @siblings; chunks_lock
  * @mapping: the VMAs that map the space, by its page numbers
+ * @tables: who makes a page table, or a 2 MB entry in the place of one, in those
  * @faults: faults in those hold it for reading, the end of a window for
  *	writing, so that none of them goes on with it
  * @reap: destroys the chunks when the owner exits
@@ -91,6 +93,7 @@ struct cmad_space {
 	struct list_head siblings;
 	unsigned int nr_chunks;
 	struct address_space mapping;
+	struct mutex tables;
 	struct rw_semaphore faults;
 	struct work_struct reap;
 	struct work_struct free;
