@@ -281,7 +281,11 @@ static vm_fault_t map_mkwrite(struct vm_fault *vmf)
 }
 
 #ifdef CMAD_HAVE_HUGE_PFN
-/* Whether the whole chunk is one run of frames that a 2 MB entry can show. */
+/*
+ * Whether the whole chunk is one run of frames that a 2 MB entry can show, of a
+ * folio that is somebody's: the kernel takes an entry of the huge zero folio for
+ * one of its own making.
+ */
 static bool chunk_is_huge(const struct cmad_chunk *chunk, unsigned long rights)
 {
 	unsigned long entry = chunk->entries[0];
@@ -292,10 +296,10 @@ static bool chunk_is_huge(const struct cmad_chunk *chunk, unsigned long rights)
 	for (i = 1; i < CMAD_CHUNK_PAGES; i++)
 		if (chunk->entries[i] != entry + i * PAGE_SIZE)
 			return false;
-	return true;
+	return page_folio(virt_to_page((void *)(entry & PAGE_MASK)))->mapping;
 }
 
-/* As map_from(), a 2 MB entry. */
+/* As map_from(), a 2 MB entry: a new one, or more rights for the one there. */
 static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 {
 	const struct cmad_grant *grant = vmf->vma->vm_private_data;

@@ -15,6 +15,11 @@
 #include <linux/pfn_t.h>
 #endif
 
+/* It counts who maps a huge page, and does not know 2 MB entries as special. */
+#ifdef CONFIG_PAGE_TABLE_CHECK
+#undef CMAD_HAVE_HUGE_PFN
+#endif
+
 /* Take what is mapped at @size bytes from @addr out of a VMA of frames. */
 static inline void cmad_zap(struct vm_area_struct *vma, unsigned long addr,
 			    unsigned long size)
