@@ -162,11 +162,12 @@ static vm_fault_t map_from(struct cmad_chunk *chunk, struct vm_fault *vmf,
 }
 
 /*
- * See what the peer has in the span; only @page is faulted in, and made
- * writable, there. What lies in another VMA of the peer's is left out.
+ * See what the peer has in the span; what lies in another VMA of the peer's is
+ * left out. Nothing is faulted in: that would wait for the peer's I/O under its
+ * mmap_lock, and unkillably.
  */
 static int look(struct hmm_range *range, struct mm_struct *mm,
-		const struct span *span, bool write)
+		const struct span *span)
 {
 	struct vm_area_struct *vma;
 	int rc = -EFAULT;
@@ -178,12 +179,58 @@ static int look(struct hmm_range *range, struct mm_struct *mm,
 	if (vma && vma->vm_start <= span->page && cmad_vma_is_fit(vma)) {
 		range->start = max(span->start, vma->vm_start);
 		range->end = min(span->end, vma->vm_end);
-		range->hmm_pfns[(span->page - range->start) >> PAGE_SHIFT] =
-			HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0);
 		rc = hmm_range_fault(range);
 	}
 	mmap_read_unlock(mm);
 	return rc;
+}
+
+/* Whether the page was seen, 0, or not, -EAGAIN, or is one that nobody maps. */
+static int judge(const struct hmm_range *range, unsigned long page, bool write)
+{
+	unsigned long seen =
+		range->hmm_pfns[(page - range->start) >> PAGE_SHIFT];
+
+	if (!(seen & HMM_PFN_VALID) || (write && !(seen & HMM_PFN_WRITE)))
+		return -EAGAIN;
+	return is_zone_device_page(hmm_pfn_to_page(seen)) ? -EFAULT : 0;
+}
+
+/* Have the peer's page there, and writable, as if the peer had touched it. */
+static int fetch(struct mm_struct *mm, unsigned long addr, bool write)
+{
+	struct page *page;
+	int locked = 1;
+	long nr;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	nr = cmad_get_remote(mm, addr, 1, write ? FOLL_WRITE : 0, &page,
+			     &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	if (nr == 1)
+		put_page(page);
+	return nr == 1 ? 0 : nr ?: -EFAULT;
+}
+
+/* See the page and what is around it; it is fetched if it is not there. */
+static int look_until_seen(struct hmm_range *range, struct mm_struct *mm,
+			   const struct span *span, bool write)
+{
+	int rc = look(range, mm, span);
+
+	if (!rc)
+		rc = judge(range, span->page, write);
+	if (rc != -EAGAIN)
+		return rc;
+	rc = fetch(mm, span->page, write);
+	if (!rc)
+		rc = look(range, mm, span);
+	if (!rc)
+		rc = judge(range, span->page, write);
+	/* It went again meanwhile. */
+	return rc == -EAGAIN ? -EBUSY : rc;
 }
 
 /* Fill the cache with what a fault wants. The caller holds no lock. */
@@ -191,8 +238,8 @@ static int fill(const struct span *span, bool write)
 {
 	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
 	unsigned long index = span->page >> CMAD_CHUNK_SHIFT;
-	struct hmm_range range = { .pfn_flags_mask = ~0UL };
 	struct mm_struct *mm = span->space->mm;
+	struct hmm_range range = { };
 	struct cmad_chunk *chunk;
 	int rc = -ENOMEM;
 
@@ -203,7 +250,7 @@ static int fill(const struct span *span, bool write)
 	range.notifier = &chunk->notifier;
 	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
 	if (range.hmm_pfns)
-		rc = look(&range, mm, span, write);
+		rc = look_until_seen(&range, mm, span, write);
 	if (!rc) {
 		rc = cmad_chunk_enter(chunk, &range, span->write);
 		cmad_count(fills, 1);

@@ -3,9 +3,11 @@
  * Filling the cache: whether a transfer is worth a translation, and how the
  * peer's page tables become entries of a chunk.
  *
- * hmm_range_fault() reads the page tables, and faults in what is missing, with
- * the mmap_lock but without the chunk's; what it saw is entered under the
- * chunk's lock, if nothing was invalidated in between. Nothing is pinned.
+ * hmm_range_fault() reads the page tables with the mmap_lock but without the
+ * chunk's; what it saw is entered under the chunk's lock, if nothing was
+ * invalidated in between. Nothing is pinned, and nothing faulted in: that would
+ * wait for the peer's I/O under its mmap_lock, and unkillably. What is not there
+ * goes the pinned way, and is there the next time.
  */
 #include <linux/hmm.h>
 #include <linux/memremap.h>
@@ -85,7 +87,7 @@ static bool memory_is_fit(struct mm_struct *mm, unsigned long start,
 	return true;
 }
 
-/* One look at the page tables, which faults in what is missing. */
+/* One look at the page tables. */
 static int chunk_look(struct mm_struct *mm, struct hmm_range *range)
 {
 	int rc;
@@ -244,22 +246,16 @@ static int fill_wish(struct cmad_chunk *chunk, const struct wish *wish,
 	unsigned long few[FILL_FAST] CMAD_UNINITIALIZED;
 	unsigned long nr = (wish->end - wish->start) >> PAGE_SHIFT;
 	bool write = wish->copy->write;
+	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
 	struct hmm_range range = {
 		.notifier = &chunk->notifier,
 		.start = wish->start,
 		.end = wish->end,
 		.hmm_pfns = few,
-		.default_flags = HMM_PFN_REQ_FAULT |
-				 (write ? HMM_PFN_REQ_WRITE : 0),
 	};
 	unsigned long i, first = (first_end - wish->start) >> PAGE_SHIFT;
 	int rc;
 
-	/* A fault would be one on all pages up to the end, also those between
-	 * segments, which nobody asked for.
-	 */
-	if (wish->segs && !write)
-		range.default_flags = 0;
 	if (nr > FILL_FAST)
 		range.hmm_pfns = kmalloc_array(nr, sizeof(*range.hmm_pfns),
 					       GFP_KERNEL | __GFP_NOWARN);
@@ -267,7 +263,7 @@ static int fill_wish(struct cmad_chunk *chunk, const struct wish *wish,
 		return -ENOMEM;
 	rc = chunk_fill(chunk, &range, write);
 	for (i = 0; i < first && !rc; i++)
-		if (!(range.hmm_pfns[i] & HMM_PFN_VALID))
+		if ((range.hmm_pfns[i] & need) != need)
 			rc = -EFAULT;
 	if (range.hmm_pfns != few)
 		kfree(range.hmm_pfns);
