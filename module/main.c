@@ -98,11 +98,13 @@ static void __exit cmad_exit(void)
 {
 	misc_deregister(&cmad_misc);
 	cmad_chunk_stop();
-	/* Grants wait for a grace period, then their work ends spaces, and
-	 * that frees chunks after another one.
+	/* The last grants go after a grace period, and spaces with them; until
+	 * then their owners' changes still queue work.
 	 */
-	rcu_barrier();
+	cmad_space_exit();
 	destroy_workqueue(cmad_wq);
+	destroy_workqueue(cmad_hide_wq);
+	/* Chunks are freed after another grace period. */
 	rcu_barrier();
 	cmad_chunk_exit();
 	cmad_access_exit();

@@ -366,6 +366,7 @@ void cmad_windows_free(struct cmad_file *cf);
 /* space.c */
 struct cmad_space *cmad_space_get(struct mm_struct *mm);
 void cmad_space_put(struct cmad_space *space);
+void cmad_space_exit(void);
 
 /* chunk.c */
 extern unsigned int cmad_max_chunks;

@@ -9,6 +9,7 @@
  */
 #include <linux/hash.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "private.h"
 
@@ -16,6 +17,7 @@
 
 static DEFINE_SPINLOCK(spaces_lock);	/* spaces, and finding one there */
 static struct hlist_head spaces[1 << HASH_BITS_SPACES];
+static atomic_t nr_spaces = ATOMIC_INIT(0);	/* not freed yet */
 
 static void space_reap(struct work_struct *work)
 {
@@ -31,6 +33,8 @@ static void space_free(struct work_struct *work)
 	cancel_work_sync(&space->reap);
 	mmdrop(space->mm);
 	kfree(space);
+	if (atomic_dec_and_test(&nr_spaces))
+		wake_up_var(&nr_spaces);
 }
 
 static struct cmad_space *space_find(struct mm_struct *mm)
@@ -70,6 +74,7 @@ struct cmad_space *cmad_space_get(struct mm_struct *mm)
 	space = space_find(mm);
 	if (!space) {
 		mmgrab(mm);
+		atomic_inc(&nr_spaces);
 		hlist_add_head(&new->node,
 			       &spaces[hash_ptr(mm, HASH_BITS_SPACES)]);
 	}
@@ -88,4 +93,10 @@ void cmad_space_put(struct cmad_space *space)
 	hlist_del(&space->node);
 	spin_unlock(&spaces_lock);
 	queue_work(cmad_wq, &space->free);
+}
+
+/* The module ends: nobody gets a space any more. Wait until all are gone. */
+void cmad_space_exit(void)
+{
+	wait_var_event(&nr_spaces, !atomic_read(&nr_spaces));
 }
