@@ -22,7 +22,9 @@
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/rculist.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "compat/shrinker.h"
 #include "private.h"
@@ -303,6 +305,29 @@ static bool chunk_publish(struct cmad_chunk *chunk)
 	return first;
 }
 
+static long chunk_insert(void *data)
+{
+	struct cmad_chunk *chunk = data;
+
+	return mmu_interval_notifier_insert(&chunk->notifier, chunk->space->mm,
+					    chunk->index << CMAD_CHUNK_SHIFT,
+					    CMAD_CHUNK_SIZE, &chunk_ops);
+}
+
+/*
+ * The first notifier of an mm takes all of its locks, and gives up when there
+ * is a signal, also one that does not kill. A fault may have to go on with it:
+ * then a kernel thread, which has no signals, makes the notifier.
+ */
+static int chunk_attach(struct cmad_chunk *chunk, bool must)
+{
+	int rc = chunk_insert(chunk);
+
+	if (rc == -EINTR && must && !fatal_signal_pending(current))
+		rc = work_on_cpu(raw_smp_processor_id(), chunk_insert, chunk);
+	return rc;
+}
+
 /*
  * Make the chunk at @index: it comes with a reference. NULL if there is no
  * room, unless it @must be, or somebody else made it. The caller has a
@@ -318,9 +343,7 @@ struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
 	chunk = chunk_alloc(space, index);
 	if (!chunk)
 		return NULL;
-	if (mmu_interval_notifier_insert(&chunk->notifier, space->mm,
-					 index << CMAD_CHUNK_SHIFT,
-					 CMAD_CHUNK_SIZE, &chunk_ops)) {
+	if (chunk_attach(chunk, must)) {
 		chunk_release(&chunk->rcu);
 		return NULL;
 	}
