@@ -374,9 +374,10 @@ void cmad_chunk_put(struct cmad_chunk *chunk)
 
 /*
  * The chunk at @addr, locked for reading, or NULL: there is none, or it is
- * being changed. Never waits; up_read() it. The caller holds the RCU read lock
- * and may drop it afterwards: the chunk's end waits for its lock, and the
- * space's for its chunks.
+ * being changed. Never waits. The caller holds the RCU read lock and may drop
+ * it afterwards: the chunk's end waits for its lock, and the space's for its
+ * chunks. It must up_read() under RCU again, since it keeps the chunk by nothing
+ * but that lock.
  */
 struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
 				      unsigned long addr)

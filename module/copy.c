@@ -371,7 +371,10 @@ static bool copy_cached(struct engine *engine, u64 addr)
 	flatten = READ_ONCE(chunk->carried) >= chunk->flat_after;
 	if (flatten)
 		WRITE_ONCE(chunk->carried, 0);
+	/* The lock may be in use for a moment after others have got it. */
+	rcu_read_lock();
 	up_read(&chunk->lock);
+	rcu_read_unlock();
 	if (flatten)
 		cmad_flat_build(engine->space, addr);
 	return done;

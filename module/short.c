@@ -2,8 +2,8 @@
 /*
  * The short way: one segment a side, within one page that the cache
  * translates, for a caller whose grant is at hand. It takes no reference: one
- * RCU section leads from the open file to the locked chunk, and from then on
- * the chunk's lock keeps the translation true.
+ * RCU section leads from the open file to the locked chunk, whose lock keeps
+ * the translation true, and past the end of that lock.
  *
  * It answers no question of its own. Whatever is out of the ordinary (no
  * verdict, no translation, a fault on the caller's memory) leaves the copy as
@@ -86,15 +86,17 @@ bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
 		if (offset_in_page(addr) + len <= PAGE_SIZE)
 			chunk = cmad_chunk_trylock(grant->space, addr);
 	}
-	if (!chunk && grant && refcount_inc_not_zero(&grant->refs))
-		*grantp = grant;
-	rcu_read_unlock();
-	if (!chunk)
+	if (!chunk) {
+		if (grant && refcount_inc_not_zero(&grant->refs))
+			*grantp = grant;
+		rcu_read_unlock();
 		return false;
+	}
 
 	missed = copy_in_page(chunk, addr, args);
 	trace_cmad_copy_short(args, chunk, missed);
 	up_read(&chunk->lock);
+	rcu_read_unlock();
 	if (missed)
 		return false;
 
