@@ -112,6 +112,9 @@ struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict)
 		cmad_grant_put(now);
 		now = ERR_PTR(-ESRCH);
 	}
+	/* Nobody else knows it yet. */
+	if (!IS_ERR(now))
+		now->access &= grant->access;
 	cmad_grant_put(grant);
 	return now;
 }
