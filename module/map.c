@@ -183,7 +183,8 @@ static int map_vma(struct vm_area_struct *vma, struct cmad_grant *grant)
 
 	if (!(grant->access & CMA_ACCESS_WRITE))
 		never |= VM_MAYWRITE;
-	cmad_vm_flags(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTCOPY |
+	/* With VM_IO, madvise() does not take VM_DONTCOPY back. */
+	cmad_vm_flags(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTCOPY |
 			   VM_DONTDUMP, never);
 	cmad_vma_set_file(vma, file);
 	vma->vm_pgoff = begin >> PAGE_SHIFT;
