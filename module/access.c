@@ -274,8 +274,6 @@ static void grant_free(struct work_struct *work)
 	struct cmad_grant *grant = container_of(to_rcu_work(work),
 						struct cmad_grant, free);
 
-	if (grant->file)
-		fput(grant->file);
 	cmad_space_put(grant->space);
 	if (grant->window) {
 		cmad_window_put(grant->window);
@@ -287,11 +285,16 @@ static void grant_free(struct work_struct *work)
 	kfree(grant);
 }
 
-/* All that a grant holds outlives it by a grace period; see short.c. */
+/*
+ * What a grant holds outlives it by a grace period; see short.c. Not its file,
+ * which holds the module: that can be unloaded as soon as its last user is gone.
+ */
 void cmad_grant_put(struct cmad_grant *grant)
 {
 	if (!refcount_dec_and_test(&grant->refs))
 		return;
+	if (grant->file)
+		fput(grant->file);
 	INIT_RCU_WORK(&grant->free, grant_free);
 	queue_rcu_work(cmad_wq, &grant->free);
 }
