@@ -69,7 +69,7 @@ check-stress: check-stress-$(stock) ## copies while the owner changes its memory
 check-stress-%: user
 	@tests/stress/run --kernel $* --scale $(SCALE)
 
-check-control: user ## that the stress tests see stale bytes, with a module that ignores invalidations
+check-control: user ## that the stress tests are red with a module that was broken on purpose, way by way
 	@tests/stress/run --kernel $(stock) --negative --scale $(SCALE)
 
 check-vm: ## the guest runner itself

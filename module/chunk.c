@@ -134,7 +134,7 @@ static bool chunk_invalidate(struct mmu_interval_notifier *notifier,
 	unsigned long last = (min(range->end - 1, base + CMAD_CHUNK_SIZE - 1) -
 			      base) >> PAGE_SHIFT;
 	bool blockable = mmu_notifier_range_blockable(range);
-	bool shown = false;
+	bool shown;
 
 	if (blockable)
 		down_write(&chunk->lock);
@@ -142,9 +142,7 @@ static bool chunk_invalidate(struct mmu_interval_notifier *notifier,
 		return false;
 
 	mmu_interval_set_seq(notifier, seq);
-#ifndef CMAD_TEST_STALE	/* the stress tests' negative control */
 	shown = chunk_forget(chunk, first, last - first + 1);
-#endif
 	if (shown && !blockable)
 		cmad_hide_later(chunk, first, last - first + 1);
 	up_write(&chunk->lock);
