@@ -251,10 +251,12 @@ static int fill(const struct span *span, bool write)
 	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
 	if (range.hmm_pfns)
 		rc = look_until_seen(&range, mm, span, write);
-	if (!rc) {
+	if (!rc)
 		rc = cmad_chunk_enter(chunk, &range, span->write);
+	if (!rc)
 		cmad_count(fills, 1);
-	}
+	if (rc == -EBUSY)
+		cmad_count(collisions, 1);
 	kfree(range.hmm_pfns);
 	cmad_chunk_put(chunk);
 	return rc;

@@ -177,6 +177,8 @@ static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range,
 		rc = chunk_look(chunk->space->mm, range);
 		if (!rc)
 			rc = cmad_chunk_enter(chunk, range, write);
+		if (rc == -EBUSY)
+			cmad_count(collisions, 1);
 	} while (rc == -EBUSY && --tries && !fatal_signal_pending(current));
 	return rc;
 }

@@ -433,6 +433,7 @@ struct cmad_stat {
 	u64 faults;
 	u64 denials;
 	u64 fills;
+	u64 collisions;
 	u64 invalidations;
 	u64 evictions;
 	u64 flattenings;
