@@ -86,7 +86,8 @@ bool Board::few_things_done() const
 {
   constexpr uint64_t enough_pages = 5000;
   constexpr uint64_t enough_changes = 40;
-  return judged < enough_pages || changes() < enough_changes;
+  return judged < enough_pages || changes() < enough_changes || loaded < enough_loads_ ||
+         stored < enough_stores_;
 }
 
 bool Board::wants() const

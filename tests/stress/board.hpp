@@ -9,7 +9,7 @@
  * withdraws the old one after it (end). A copy takes note of the oldest state
  * in force before it starts and of the newest announced after it ended: every
  * word that it brought must be one that a state in between allows. A word of
- * an older state is stale.
+ * an older state is stale. Loads from a mapping, a run of them, are judged alike.
  *
  * Only one author at a time changes what a page shows: who holds the Claim on
  * its plot. Whatever leaves contents alone (fork, migration, swapping) needs
@@ -43,6 +43,8 @@ public:
   /// The same, on its way to another place. A copy under way may have pinned the page
   /// before it left, and then shows what is written to it there.
   State leaving() const { return State{bits_ | is_leaving}; }
+  /// To who has pinned nothing, it shows what it always did until it is gone.
+  State staying() const { return State{bits_ & ~is_leaving}; }
 
   bool may_show_words() const { return (bits_ & has_words) != 0; }
   bool may_show_zeros() const { return (bits_ & has_zeros) != 0; }
@@ -119,13 +121,14 @@ private:
   std::array<std::atomic<uint64_t>, remembered> states_{};
 };
 
-/// What can be wrong with a copy.
+/// What can be wrong with a copy, or with loads and stores.
 enum class Wrong {
-  Stale,   ///< a word of the owner's, of a state that was over before the copy began
-  Foreign, ///< a word that the owner never wrote
-  Leak,    ///< a child saw what was written into its parent, or the reverse
-  Count,   ///< the copy ended early where nothing was missing, or late
-  Error,   ///< it failed as it may not
+  Stale,     ///< a word of the owner's, of a state that was over before the copy began
+  StaleLoad, ///< the same, loaded from a mapping
+  Foreign,   ///< a word that the owner never wrote
+  Leak,      ///< a child saw what was written into its parent, or the reverse
+  Count,     ///< the copy ended early where nothing was missing, or late
+  Error,     ///< it failed as it may not
   Kinds,
 };
 
@@ -168,6 +171,12 @@ public:
   bool running() const;
   /// Too little was done, above all, as long as this was not.
   void want(Op op) { wanted_.at(static_cast<size_t>(op)) = true; }
+  /// Too little was done without loads from mappings, or without stores into them.
+  void want_mapped(bool stores)
+  {
+    enough_loads_ = 1000;
+    enough_stores_ = stores ? 20 : 0;
+  }
   void stop() { stopped_ = true; }
 
   void found(Wrong what, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -190,7 +199,10 @@ public:
   std::atomic<uint64_t> copies = 0;
   std::atomic<uint64_t> judged = 0;   ///< pages
   std::atomic<uint64_t> unjudged = 0; ///< pages that changed too often meanwhile
-  std::atomic<uint64_t> written = 0;  ///< pages, through the device
+  std::atomic<uint64_t> written = 0;  ///< pages, by copies through the device
+  std::atomic<uint64_t> loaded = 0;   ///< pages judged that were read from mappings
+  std::atomic<uint64_t> missed = 0;   ///< reads from mappings that SIGBUS stopped
+  std::atomic<uint64_t> stored = 0;   ///< pages, through mappings
 
 private:
   friend class Claim;
@@ -202,6 +214,8 @@ private:
   size_t pages_ = 0;
   int64_t end_ = 0;
   int64_t length_ = 0;
+  uint64_t enough_loads_ = 0;
+  uint64_t enough_stores_ = 0;
   std::array<bool, static_cast<size_t>(Op::Kinds)> wanted_{};
   std::atomic<bool> stopped_ = false;
   std::atomic<uint32_t> generation_ = 0;

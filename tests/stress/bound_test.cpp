@@ -51,7 +51,7 @@ TEST(Bound, NoChunks)
     GTEST_SKIP() << "the module has no parameter max_chunks";
   const auto before = counter("fills");
   Plan plan = busy;
-  plan.device = true;
+  plan.mapped = false; // what is mapped has to be cached
   plan.milliseconds = 1500;
   Stage stage(plan);
   stage.start_traffic();

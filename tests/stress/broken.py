@@ -2,7 +2,8 @@
 """Modules that are broken on purpose, to prove that the stress tests would see it.
 
 Each patch in broken/ is one way to break module/. Before its first "---" line it says, after its licence,
-what is wrong then, options of the test program if it needs any, and which tests have to be red, and how:
+what is wrong then, options of the test program if it needs any, and which tests have to be red, and how (a test
+that is named twice, in both ways):
 
     Options: --read-only
     Red by "words of the failed test": Suite.Test Suite.Other
@@ -32,13 +33,15 @@ class Way:
         head = self.patch.read_text().partition("\n--- ")[0]
         self.text = re.search(r"Identifier:[^\n]*\n(.*?)\n\n", head, re.DOTALL).group(1)
         self.options = [option for line in re.findall(r"^Options: (.*)", head, re.M) for option in line.split()]
-        self.reasons = {test: reason.strip('"') for reason, tests in re.findall(r"^Red by (.*): (.*)", head, re.M)
-                        for test in tests.split()}
+        self.reasons = {}
+        for reason, tests in re.findall(r"^Red by (.*): (.*)", head, re.M):
+            for test in tests.split():
+                self.reasons.setdefault(test, []).append(reason.strip('"'))
 
     def guests(self):
-        """Test -> reason, for each guest that it takes: one that hangs ends there."""
-        hanging = [{test: reason} for test, reason in self.reasons.items() if reason == HANGING]
-        others = {test: reason for test, reason in self.reasons.items() if reason != HANGING}
+        """Test -> reasons, for each guest that it takes: one that hangs ends there."""
+        hanging = [{test: reasons} for test, reasons in self.reasons.items() if HANGING in reasons]
+        others = {test: reasons for test, reasons in self.reasons.items() if HANGING not in reasons}
         return hanging + ([others] if others else [])
 
     def module(self, kernel):

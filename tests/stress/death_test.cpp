@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * The owner ends in the middle of everything: no stale byte before, nothing
- * but ESRCH after, and nothing is left of it in the module.
+ * but ESRCH after, SIGBUS where it was mapped, and nothing is left of it in the
+ * module.
  */
 #include "stage.hpp"
 #include "system.hpp"
@@ -24,10 +25,11 @@ public:
                 .writer = true,
                 .milliseconds = 20000}),
         pidfd_(pidfd_open(stage_.owner().pid())),
-        target_(names_of(device_, stage_.owner().pid(), pidfd_)),
+        target_(names_of(device_, stage_.owner().pid(), pidfd_)), view_(map_again()),
         random_(stage_.seed() + round)
   {
     stage_.board().mortal = true;
+    EXPECT_GE(view_.load(0), 0);
   }
 
   Stage &stage() { return stage_; }
@@ -41,10 +43,12 @@ public:
     EXPECT_EQ(copy(Route::Handle), fails(ESRCH));
     EXPECT_EQ(copy(Route::Pid), by_pid);
     EXPECT_EQ(copy(Route::Syscall), by_pid);
-    copied_ += stage_.board().copies;
+    EXPECT_EQ(view_.load(0), Mapping::bus);
+    EXPECT_EQ(map_again().error(), ESRCH);
     expect_right();
   }
-  uint64_t copied() const { return copied_; }
+  uint64_t copied() { return stage_.board().copies; }
+  uint64_t loaded() { return stage_.board().loaded; }
 
 private:
   Outcome copy(Route route)
@@ -53,6 +57,10 @@ private:
     const iovec local = segment(buffer.address(), huge_page);
     const iovec remote = segment(Field::base, huge_page);
     return cma_test::run(device_, route, target_, {false, &local, 1, &remote, 1, 0});
+  }
+  Mapping map_again() const
+  {
+    return {device_.fd(), target_.handle, Field::base, huge_page, PROT_READ};
   }
   void expect_right()
   {
@@ -64,20 +72,24 @@ private:
   Device device_;
   Fd pidfd_;
   Target target_;
+  Mapping view_;
   Random random_;
-  uint64_t copied_ = 0;
 };
 
-/// Lives until the rounds are over; something must have been copied in all of them.
+/// Lives until the rounds are over; something must have been copied in all of them, and
+/// been seen in mappings.
 void live(unsigned rounds, const std::function<void(Life &)> &end)
 {
   uint64_t copied = 0;
+  uint64_t loaded = 0;
   for (unsigned round = 0; round < rounds && !testing::Test::HasFailure(); round++) {
     Life life(round);
     end(life);
     copied += life.copied();
+    loaded += life.loaded();
   }
   EXPECT_GT(copied, 10U * rounds);
+  EXPECT_GT(loaded, 10U * rounds);
 }
 
 TEST(Death, Killed)

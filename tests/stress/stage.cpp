@@ -27,15 +27,32 @@ struct Place {
   uint64_t seed;
 };
 
+/// What the threads of one process have in common.
+struct Access {
+  explicit Access(const Place &place)
+      : pidfd(pidfd_open(place.owner)),
+        target(names_of(device, place.owner, pidfd, place.board->window)),
+        views(place.field, device, target)
+  {
+  }
+
+  Device device;
+  Fd pidfd;
+  Target target;
+  Views views;
+};
+
 /// Two threads of one process, through one open file.
-long read_by_two(const Place &place, const std::vector<Route> &first,
-                 const std::vector<Route> &second)
+long read_by_two(const Place &place, const std::vector<Way> &first,
+                 const std::vector<Way> &second)
 {
-  const Device device;
-  const Fd pidfd(pidfd_open(place.owner));
-  const Target target = names_of(device, place.owner, pidfd, place.board->window);
-  Client one(*place.board, place.field, device, target, place.seed);
-  Client two(*place.board, place.field, device, target, place.seed + 1);
+  Access access(place);
+  const auto client = [&](uint64_t seed) {
+    return Client(*place.board, place.field, access.device, access.target, access.views,
+                  seed);
+  };
+  Client one = client(place.seed);
+  Client two = client(place.seed + 1);
   place.board->clients++;
   std::thread other([&] { two.read_on(second); });
   one.read_on(first);
@@ -43,14 +60,13 @@ long read_by_two(const Place &place, const std::vector<Route> &first,
   return 0;
 }
 
-long write_alone(const Place &place, const std::vector<Route> &routes)
+long write_alone(const Place &place, const std::vector<Way> &ways)
 {
-  const Device device;
-  const Fd pidfd(pidfd_open(place.owner));
-  Client client(*place.board, place.field, device,
-                names_of(device, place.owner, pidfd, place.board->window), place.seed);
+  Access access(place);
+  Client client(*place.board, place.field, access.device, access.target, access.views,
+                place.seed);
   place.board->clients++;
-  client.write_on(routes);
+  client.write_on(ways);
   return 0;
 }
 
@@ -70,7 +86,12 @@ void end_owner(End end, unsigned end_us)
   }
 }
 
-const std::vector<Route> by_system_call = {Route::Syscall};
+const std::vector<Way> by_system_call = {{Route::Syscall}};
+
+std::vector<Way> mix_of(const Plan &plan)
+{
+  return plan.device ? device_mix(plan.mapped) : by_system_call;
+}
 
 } // namespace
 
@@ -92,6 +113,9 @@ Stage::Stage(const Plan &plan)
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
     if (const auto op = static_cast<Op>(i); plan.must.has(op))
       board_.want(op);
+  plan_.mapped = plan.mapped && plan.device;
+  if (plan_.mapped)
+    board_.want_mapped(plan_.writer);
   owner_ = std::make_unique<Peer>([this] { settle_field(board_, field_); });
 }
 
@@ -133,22 +157,19 @@ void Stage::start_owner(End end, unsigned end_us)
 void Stage::start_traffic()
 {
   const Place place = {&board_, field_, owner_->pid(), seed_ + 100};
-  const bool device = plan_.device;
+  const Plan plan = plan_;
   const auto start = [&] {
     return clients_.emplace_back(std::make_unique<Peer>()).get();
   };
-  start()->post([=] {
-    const auto &routes = device ? device_mix() : by_system_call;
-    return read_by_two(place, routes, routes);
-  });
+  start()->post([=] { return read_by_two(place, mix_of(plan), mix_of(plan)); });
   start()->post([=] {
     const Place other = {place.board, place.field, place.owner, place.seed + 10};
-    return read_by_two(other, device ? device_mix() : by_system_call, by_system_call);
+    return read_by_two(other, mix_of(plan), by_system_call);
   });
   if (plan_.writer)
     start()->post([=] {
       const Place other = {place.board, place.field, place.owner, place.seed + 20};
-      return write_alone(other, device ? device_mix() : by_system_call);
+      return write_alone(other, mix_of(plan));
     });
   while (board_.clients < clients_.size())
     usleep(1000);
@@ -182,15 +203,21 @@ void Stage::expect_sound()
          board_.unjudged.load());
   if (plan_.writer)
     printf(", %lu pages written", board_.written.load());
+  if (plan_.mapped)
+    printf(", %lu pages loaded with %lu stops, %lu stored", board_.loaded.load(),
+           board_.missed.load(), board_.stored.load());
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
     if (const auto op = static_cast<Op>(i); board_.done(op) > 0)
       printf(", %lu %s", board_.done(op), name_of(op));
   printf("\n");
   board_.print_findings();
   testing::Test::RecordProperty("stale", static_cast<int>(board_.found(Wrong::Stale)));
+  testing::Test::RecordProperty("stale_load",
+                                static_cast<int>(board_.found(Wrong::StaleLoad)));
   testing::Test::RecordProperty("foreign",
                                 static_cast<int>(board_.found(Wrong::Foreign)));
   EXPECT_EQ(board_.found(Wrong::Stale), 0U) << "copies with stale bytes";
+  EXPECT_EQ(board_.found(Wrong::StaleLoad), 0U) << "loads of stale bytes from mappings";
   EXPECT_EQ(board_.found(Wrong::Foreign), 0U)
       << "copies with bytes that never were there";
   EXPECT_EQ(board_.found(Wrong::Leak), 0U) << "writes across a fork";
@@ -200,6 +227,10 @@ void Stage::expect_sound()
   EXPECT_GT(board_.judged, 500U);
   EXPECT_LT(board_.unjudged, board_.judged);
   EXPECT_GT(board_.changes(), 0U);
+  if (plan_.mapped) {
+    EXPECT_GT(board_.loaded, 200U) << "pages seen through mappings";
+    EXPECT_TRUE(board_.stored > 0 || !plan_.writer) << "nothing went into mappings";
+  }
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
     if (const auto op = static_cast<Op>(i); plan_.must.has(op)) {
       EXPECT_GT(board_.done(op), 0U) << name_of(op);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * A scenario: an owner whose field changes, and processes that copy from it
- * and into it meanwhile, until the time is over or the test ends it.
+ * and into it, and map it, meanwhile, until the time is over or the test ends it.
  */
 #pragma once
 
@@ -35,6 +35,7 @@ struct Plan {
   bool uniform = false; ///< see Field
   bool writer = false;  ///< somebody writes through the device, too
   bool device = true;   ///< else all go by the system call, to judge the board
+  bool mapped = true;   ///< and through mappings, where there is the device
   unsigned milliseconds = 2500;
 };
 

@@ -32,12 +32,23 @@ void Buffer::forget(size_t bytes) const
   madvise(words_, std::min(bytes, bytes_), MADV_DONTNEED);
 }
 
-const std::vector<Route> &device_mix()
+std::vector<Way> device_mix(bool mapped)
 {
-  static const std::vector<Route> routes = {Route::Handle, Route::Handle, Route::Pid,
-                                            Route::Pid,    Route::Pidfd,  Route::Window,
-                                            Route::Window};
-  return routes;
+  std::vector<Way> ways = {{Route::Handle}, {Route::Handle}, {Route::Pid},   {Route::Pid},
+                           {Route::Pidfd},  {Route::Window}, {Route::Window}};
+  if (mapped)
+    ways.insert(ways.end(), {{Route::Handle, true},
+                             {Route::Handle, true},
+                             {Route::Window, true},
+                             {Route::Window, true}});
+  return ways;
+}
+
+const char *name_of(const Way &way)
+{
+  if (!way.mapped)
+    return name_of(way.route);
+  return way.route == Route::Window ? "mapping of the window" : "mapping by handle";
 }
 
 Target names_of(const Device &device, pid_t pid, const Fd &pidfd, uint64_t window)
@@ -56,34 +67,34 @@ Target names_of(const Device &device, pid_t pid, const Fd &pidfd, uint64_t windo
 }
 
 Client::Client(Board &board, const Field &field, const Device &device,
-               const Target &target, uint64_t seed)
-    : board_(board), field_(field), device_(device), target_(target), random_(seed),
-      buffer_(field.bytes())
+               const Target &target, Views &views, uint64_t seed)
+    : board_(board), field_(field), device_(device), target_(target), views_(views),
+      random_(seed), buffer_(field.bytes())
 {
 }
 
-void Client::read_on(const std::vector<Route> &routes)
+void Client::read_on(const std::vector<Way> &ways)
 {
   while (board_.running())
-    read(routes.at(random_.below(routes.size())));
+    read(ways.at(random_.below(ways.size())));
 }
 
-void Client::write_on(const std::vector<Route> &routes)
+void Client::write_on(const std::vector<Way> &ways)
 {
   while (board_.running()) {
-    write(routes.at(random_.below(routes.size())));
+    write(ways.at(random_.below(ways.size())));
     usleep(static_cast<useconds_t>(random_.below(500)));
   }
 }
 
-void Client::read(Route route)
+void Client::read(const Way &way)
 {
   const size_t words = field_.pages * words_per_page;
   const unsigned die = static_cast<unsigned>(random_.below(100));
   if (die < 50) { // within a page
     const size_t first = random_.below(words);
     const size_t room = words_per_page - first % words_per_page;
-    return read_words(route, first, random_.between(1, room));
+    return read_words(way, first, random_.between(1, room));
   }
   size_t pages = field_.pages;
   if (die < 80)
@@ -91,8 +102,27 @@ void Client::read(Route route)
   else if (die < 98)
     pages = random_.between(16, 300);
   pages = std::min(pages, field_.pages);
-  read_words(route, random_.below(field_.pages - pages + 1) * words_per_page,
+  read_words(way, random_.below(field_.pages - pages + 1) * words_per_page,
              pages * words_per_page);
+}
+
+/// What is mapped has to be faulted in once more: some of it at every few reads.
+void Client::change_views()
+{
+  if (!random_.percent(5))
+    return;
+  const int error = views_.change(random_);
+  if (error != 0 && !board_.mortal)
+    board_.found(Wrong::Error, "mapping anew: %s", strerrorname_np(error));
+}
+
+Outcome Client::move(const Way &way, bool write, size_t first, size_t count)
+{
+  if (!way.mapped)
+    return copy(way.route, write, first, count);
+  change_views();
+  piece_ = sizeof(uint64_t);
+  return views_.move(way.route, write, first, count, buffer_.words(), random_);
 }
 
 Outcome Client::copy(Route route, bool write, size_t first, size_t count)
@@ -121,7 +151,7 @@ Outcome Client::copy(Route route, bool write, size_t first, size_t count)
              {write, local.data(), local.size(), distant.data(), distant.size(), 0});
 }
 
-void Client::read_words(Route route, size_t first, size_t count)
+void Client::read_words(const Way &way, size_t first, size_t count)
 {
   const size_t end_page = (first + count - 1) / words_per_page + 1;
   const size_t first_page = first / words_per_page;
@@ -134,44 +164,46 @@ void Client::read_words(Route route, size_t first, size_t count)
   for (size_t i = first_page; i < end_page; i++)
     oldest.push_back(board_.page(i).oldest());
 
-  const Outcome outcome = copy(route, false, first, count);
+  const Outcome outcome = move(way, false, first, count);
   board_.copies++;
-  if (!outcome_is_fit(route, outcome, first, count, oldest))
-    return;
   const size_t copied =
       outcome.error == 0 ? static_cast<size_t>(outcome.result) / sizeof(uint64_t) : 0;
+  if (way.mapped && copied < count)
+    board_.missed++;
+  if (!outcome_is_fit(way, outcome, first, count, oldest))
+    return;
   for (size_t at = 0; at < copied;) {
     const size_t i = (first + at) / words_per_page;
     const size_t next = std::min((i + 1) * words_per_page - first, copied);
-    judge_page(route, first, at, next, oldest.at(i - first_page));
+    judge_page(way, first, at, next, oldest.at(i - first_page));
     at = next;
   }
 }
 
 /// Whether the copy moved what it should, or met what may have stopped it.
-bool Client::outcome_is_fit(Route route, const Outcome &outcome, size_t first,
+bool Client::outcome_is_fit(const Way &way, const Outcome &outcome, size_t first,
                             size_t count, const std::vector<uint32_t> &oldest)
 {
   const auto bytes = static_cast<int64_t>(count * sizeof(uint64_t));
   const bool gone =
-      outcome.error == ESRCH || (route == Route::Window && outcome.error == EIDRM);
+      outcome.error == ESRCH || (way.route == Route::Window && outcome.error == EIDRM);
   if (outcome == gives(bytes) || (board_.mortal && gone) ||
       (board_.hungry && outcome.error == ENOMEM))
     return true;
   if (outcome.error != 0 && outcome.error != EFAULT) {
-    board_.found(Wrong::Error, "%s of %ld bytes at page %zu: %s", name_of(route), bytes,
+    board_.found(Wrong::Error, "%s of %ld bytes at page %zu: %s", name_of(way), bytes,
                  first / words_per_page, strerrorname_np(outcome.error));
     return false;
   }
   const size_t stop = first * sizeof(uint64_t) +
                       static_cast<size_t>(std::max<int64_t>(outcome.result, 0));
   // A hole begins with a page, but may come to be when a segment of the page is copied
-  // already.
+  // already, or a word loaded.
   const bool boundary = outcome.error != 0 || stop % page == 0 ||
                         static_cast<size_t>(outcome.result) % piece_ == 0;
   if (!boundary || outcome.result > bytes) {
     board_.found(Wrong::Count, "%s of %ld bytes at byte %zu: ended after %ld",
-                 name_of(route), bytes, first * sizeof(uint64_t), outcome.result);
+                 name_of(way), bytes, first * sizeof(uint64_t), outcome.result);
     return false;
   }
   const size_t i = stop / page;
@@ -180,12 +212,12 @@ bool Client::outcome_is_fit(Route route, const Outcome &outcome, size_t first,
       !epochs.any([](State state) { return state.may_be_hole(); }))
     board_.found(Wrong::Count,
                  "%s of %ld bytes at page %zu: stopped at page %zu, no hole",
-                 name_of(route), bytes, first / words_per_page, i);
+                 name_of(way), bytes, first / words_per_page, i);
   return true;
 }
 
 /// The words [begin, end) of a copy that began with the word first; all of one page.
-void Client::judge_page(Route route, size_t first, size_t begin, size_t end,
+void Client::judge_page(const Way &way, size_t first, size_t begin, size_t end,
                         uint32_t oldest)
 {
   const size_t i = (first + begin) / words_per_page;
@@ -195,6 +227,8 @@ void Client::judge_page(Route route, size_t first, size_t begin, size_t end,
     return;
   }
   board_.judged++;
+  if (way.mapped)
+    board_.loaded++;
   const size_t offset = (first + begin) % words_per_page;
   const uint64_t *words = buffer_.words() + begin;
   const State &only = epochs.states.front();
@@ -202,30 +236,34 @@ void Client::judge_page(Route route, size_t first, size_t begin, size_t end,
   for (size_t k = 0; fit && k < end - begin; k++)
     fit = words[k] == only.first_word() + offset + k;
   if (!fit)
-    judge_words(route, epochs, words, i, offset, offset + (end - begin));
+    judge_words(way, epochs, words, i, offset, offset + (end - begin));
 }
 
-void Client::judge_words(Route route, const Epochs &epochs, const uint64_t *words,
+void Client::judge_words(const Way &way, const Epochs &epochs, const uint64_t *words,
                          size_t page, size_t begin, size_t end)
 {
   for (size_t k = begin; k < end; k++) {
     const uint64_t word = words[k - begin];
-    if (epochs.any([=](State state) { return state.may_show(word, k); }))
+    // What is mapped is not pinned: it does not leave with its page.
+    if (epochs.any([&](State state) {
+          return (way.mapped ? state.staying() : state).may_show(word, k);
+        }))
       continue;
     const State state = epochs.states.front();
     const bool own = (word & State::tag_mask) == State::own_tag;
+    const Wrong stale = way.mapped ? Wrong::StaleLoad : Wrong::Stale;
     board_.found(
-        own ? Wrong::Stale : Wrong::Foreign,
+        own ? stale : Wrong::Foreign,
         "%s of %zu words at word %zu of page %zu: word %zu is %#lx; it may be of "
         "generation %u%s%s, page %zu (%zu states)",
-        name_of(route), end - begin, begin, page, k, word, state.generation(),
+        name_of(way), end - begin, begin, page, k, word, state.generation(),
         state.may_show_zeros() ? " or zero" : "", state.may_be_hole() ? " or a hole" : "",
         state.home(), epochs.count);
     return;
   }
 }
 
-void Client::write(Route route)
+void Client::write(const Way &way)
 {
   const size_t most = random_.percent(60) ? 8 : 64;
   const size_t count = random_.between(1, most);
@@ -242,11 +280,11 @@ void Client::write(Route route)
   }
   claim.begin_words(generation);
   const Outcome outcome =
-      copy(route, true, claim.first() * words_per_page, count * words_per_page);
+      move(way, true, claim.first() * words_per_page, count * words_per_page);
   const size_t copied =
       outcome.error == 0 ? static_cast<size_t>(outcome.result) / page : 0;
   board_.copies++;
-  board_.written += copied;
+  (way.mapped ? board_.stored : board_.written) += copied;
   for (size_t i = copied; i < count; i++)
     board_.page(claim.first() + i).begin(before.at(i));
   claim.end();
@@ -254,8 +292,8 @@ void Client::write(Route route)
   if (copied < count && !excused)
     board_.found(outcome.error == 0 || outcome.error == EFAULT ? Wrong::Count
                                                                : Wrong::Error,
-                 "%s, write of %zu pages at page %zu: moved %ld bytes, %s",
-                 name_of(route), count, claim.first(), outcome.result,
+                 "%s, write of %zu pages at page %zu: moved %ld bytes, %s", name_of(way),
+                 count, claim.first(), outcome.result,
                  outcome.error != 0 ? strerrorname_np(outcome.error) : "no error");
 }
 

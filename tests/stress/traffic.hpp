@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
- * Copies to and from a field that somebody changes, each judged by what the
- * board says. Runs in a process other than the owner's. A copy by the system
- * call is judged as all others: it shows that the board is right, and whether
- * what was written through the device is in the owner's memory.
+ * Copies to and from a field that somebody changes, and loads and stores through
+ * mappings of it, each judged by what the board says. Runs in a process other
+ * than the owner's. A copy by the system call is judged as all others: it shows
+ * that the board is right, and whether what was written through the device is
+ * in the owner's memory.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "board.hpp"
 #include "owner.hpp"
 #include "random.hpp"
+#include "view.hpp"
 
 #include <vector>
 
@@ -34,41 +36,53 @@ private:
   size_t bytes_;
 };
 
-/// One thread's copies through one open file.
+/// How words travel: in a copy by that route, or one by one through a mapping of what the
+/// route names.
+struct Way {
+  Route route = Route::Syscall;
+  bool mapped = false;
+};
+const char *name_of(const Way &way);
+
+/// One thread's copies through one open file, and its loads and stores, where there is a
+/// mapped way.
 class Client {
 public:
   Client(Board &board, const Field &field, const Device &device, const Target &target,
-         uint64_t seed);
+         Views &views, uint64_t seed);
 
-  /// Copies by random routes of these until the time is over.
-  void read_on(const std::vector<Route> &routes);
-  void write_on(const std::vector<Route> &routes);
-
-  /// One copy of random place, size and shape.
-  void read(Route route);
-  void write(Route route);
-  /// Reads count words from a word on, and judges them.
-  void read_words(Route route, size_t first, size_t count);
+  /// Goes random ones of these ways until the time is over.
+  void read_on(const std::vector<Way> &ways);
+  void write_on(const std::vector<Way> &ways);
 
 private:
+  /// Of random place, size and shape.
+  void read(const Way &way);
+  void write(const Way &way);
+  /// Reads count words from a word on, and judges them.
+  void read_words(const Way &way, size_t first, size_t count);
+  Outcome move(const Way &way, bool write, size_t first, size_t count);
   Outcome copy(Route route, bool write, size_t first, size_t count);
-  bool outcome_is_fit(Route route, const Outcome &outcome, size_t first, size_t count,
+  void change_views();
+  bool outcome_is_fit(const Way &way, const Outcome &outcome, size_t first, size_t count,
                       const std::vector<uint32_t> &oldest);
-  void judge_page(Route route, size_t first, size_t begin, size_t end, uint32_t oldest);
-  void judge_words(Route route, const Epochs &epochs, const uint64_t *words, size_t page,
-                   size_t begin, size_t end);
+  void judge_page(const Way &way, size_t first, size_t begin, size_t end,
+                  uint32_t oldest);
+  void judge_words(const Way &way, const Epochs &epochs, const uint64_t *words,
+                   size_t page, size_t begin, size_t end);
 
   Board &board_;
   Field field_;
   const Device &device_;
   Target target_;
+  Views &views_;
   Random random_;
   Buffer buffer_;
-  size_t piece_ = 0; ///< bytes of each of the last copy's remote segments
+  size_t piece_ = 0; ///< bytes that were last moved together: of a segment, or of a word
 };
 
-/// By pid, pidfd, handle and window.
-const std::vector<Route> &device_mix();
+/// By pid, pidfd, handle and window; and by mappings of the latter two.
+std::vector<Way> device_mix(bool mapped);
 
 /// A peer by all its names, for use through a device; by a window only if it has one.
 Target names_of(const Device &device, pid_t pid, const Fd &pidfd, uint64_t window = 0);
