@@ -147,6 +147,53 @@ TEST_F(Map, AHoleIsABusErrorUntilThereIsMemory)
   EXPECT_EQ(mapping.load(page), 9);
 }
 
+/// A file ends within what the owner has mapped, and has not touched.
+TEST_F(Map, FaultsInOnlyWhatIsTouched)
+{
+  start();
+  base = static_cast<uintptr_t>(owner->call([]() -> long {
+    const int file = memfd_create("cma-short", 0);
+    require(file >= 0 && ftruncate(file, 2 * page) == 0, "a file");
+    return reinterpret_cast<long>(
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0));
+  }));
+  const auto is_there = [this](size_t offset) {
+    return owner->call([at = base + offset]() -> long {
+      unsigned char there = 0;
+      require(mincore(reinterpret_cast<void *>(at), page, &there) == 0, "mincore");
+      return there & 1;
+    });
+  };
+  const Mapping mapping = whole();
+  EXPECT_EQ(mapping.load(0), 0);
+  EXPECT_TRUE(is_there(0));
+  EXPECT_FALSE(is_there(page));
+  EXPECT_EQ(mapping.load(2 * page), Mapping::bus);
+  EXPECT_FALSE(is_there(page));
+  EXPECT_TRUE(mapping.store(page, 1));
+  EXPECT_EQ(owner_byte(page), 1);
+}
+
+/// What the owner has only read yet, it may have one huge page of zeros for.
+TEST_F(Map, ShowsHugeZeros)
+{
+  start(Kind::TransparentHuge, 2 * huge_page);
+  for (int round = 0; round < 2; round++) {
+    const Mapping mapping = whole(PROT_READ | PROT_WRITE, 2 * huge_page);
+    for (const size_t at : {size_t{0}, huge_page}) {
+      owner->call([place = base + at]() -> long {
+        return madvise(reinterpret_cast<void *>(place), huge_page, MADV_DONTNEED);
+      });
+      EXPECT_EQ(owner_byte(at), 0);
+      EXPECT_EQ(mapping.load(at + page), 0);
+      EXPECT_EQ(mapping.load(at + huge_page - 1), 0);
+    }
+    owner_byte(page, 5); // takes the zeros from one, the mapping's end from the other
+    EXPECT_EQ(mapping.load(page), 5);
+    EXPECT_EQ(mapping.load(0), 0);
+  }
+}
+
 TEST_F(Map, FollowsDiscardedPages)
 {
   start();
