@@ -94,6 +94,8 @@ bool Board::wants() const
 {
   if (changes() == 0)
     return true;
+  if (stale_wanted_ && (found(Wrong::Stale) == 0 || found(Wrong::StaleLoad) == 0))
+    return true;
   for (size_t i = 0; i < wanted_.size(); i++)
     if (wanted_.at(i) && done_.at(i) == 0)
       return true;

@@ -177,6 +177,8 @@ public:
     enough_loads_ = 1000;
     enough_stores_ = stores ? 20 : 0;
   }
+  /// For a control: too little was seen as long as no copy and no load was stale.
+  void want_stale() { stale_wanted_ = true; }
   void stop() { stopped_ = true; }
 
   void found(Wrong what, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -216,6 +218,7 @@ private:
   int64_t length_ = 0;
   uint64_t enough_loads_ = 0;
   uint64_t enough_stores_ = 0;
+  bool stale_wanted_ = false;
   std::array<bool, static_cast<size_t>(Op::Kinds)> wanted_{};
   std::atomic<bool> stopped_ = false;
   std::atomic<uint32_t> generation_ = 0;

@@ -116,6 +116,8 @@ Stage::Stage(const Plan &plan)
   plan_.mapped = plan.mapped && plan.device;
   if (plan_.mapped)
     board_.want_mapped(plan_.writer);
+  if (settings().read_only)
+    board_.want_stale();
   owner_ = std::make_unique<Peer>([this] { settle_field(board_, field_); });
 }
 

@@ -19,7 +19,7 @@ namespace cma_test {
 /// What the command line says.
 struct Settings {
   uint64_t seed = 1;
-  bool read_only = false; ///< no scenario writes through the device
+  bool read_only = false; ///< the control: none writes through the device
   double scale = 1;       ///< of every scenario's time
 };
 Settings &settings();
