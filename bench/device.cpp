@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,6 +71,17 @@ std::uint64_t Device::create_window() const
   if (ioctl(fd_, CMA_IOC_WINDOW_CREATE, &request) != 0)
     throw std::system_error(errno, std::generic_category(), "CMA_IOC_WINDOW_CREATE");
   return request.window;
+}
+
+void *Device::map(int handle, const std::byte *remote, std::size_t bytes, int rights,
+                  int flags) const
+{
+  const auto offset = CMA_MAP_OFFSET(handle, reinterpret_cast<std::uintptr_t>(remote));
+  void *memory =
+      mmap(nullptr, bytes, rights, MAP_SHARED | flags, fd_, static_cast<off_t>(offset));
+  if (memory == MAP_FAILED)
+    throw std::system_error(errno, std::generic_category(), "mmap of /dev/cma");
+  return memory;
 }
 
 } // namespace bench

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace bench {
@@ -35,6 +36,13 @@ public:
   /// @return the name of a new window over all of the caller's memory, so that
   ///         offsets in it are the caller's addresses
   [[nodiscard]] std::uint64_t create_window() const;
+
+  /// Maps @p bytes of a process at its address @p remote.
+  /// @param handle of all of that process's memory
+  /// @param rights PROT_*
+  /// @param flags MAP_*, beside MAP_SHARED
+  void *map(int handle, const std::byte *remote, std::size_t bytes, int rights,
+            int flags) const;
 
 private:
   int fd_;

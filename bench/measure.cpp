@@ -24,7 +24,7 @@ constexpr int kRepeats = 15;
 /// The samples' contents begin at different places of the noise.
 constexpr std::size_t kShifts = 4096;
 
-std::uint64_t count(const Call &call, ssize_t &result)
+std::uint64_t count_raw(const Call &call, ssize_t &result)
 {
   const auto before = __rdtsc();
   result = call();
@@ -35,7 +35,7 @@ std::uint64_t count_nothing()
 {
   const Call nothing = [] { return 0; };
   ssize_t result = 0;
-  return least_of(kRepeats, [&] { return count(nothing, result); });
+  return least_of(kRepeats, [&] { return count_raw(nothing, result); });
 }
 
 std::size_t size_of(const std::vector<iovec> &segments)
@@ -59,7 +59,7 @@ void prove_model()
   };
   ssize_t result = 0;
   const auto counted =
-      least_of(kRepeats, [&] { return count(loop, result); }) - count_nothing();
+      least_of(kRepeats, [&] { return count_raw(loop, result); }) - count_nothing();
   if (counted < kExpected || counted > kExpected + 10)
     throw std::runtime_error("not the instruction-count model: a loop of " +
                              std::to_string(kExpected) + " instructions counted as " +
@@ -76,6 +76,11 @@ void claim_processor()
 Meter::Meter() : noise_(kBufferBytes + kShifts), overhead_(count_nothing())
 {
   std::ranges::generate(noise_, [this] { return static_cast<std::byte>(random_()); });
+}
+
+std::uint64_t Meter::count(const Call &call, ssize_t &result) const
+{
+  return count_raw(call, result) - overhead_;
 }
 
 std::uint64_t Meter::sample(const Call &call, const Transfer &transfer)
@@ -99,7 +104,7 @@ std::uint64_t Meter::sample(const Call &call, const Transfer &transfer)
                              std::to_string(bytes) + " bytes: " + std::strerror(errno));
   if (std::memcmp(target.get(to).data(), contents.data(), bytes) != 0)
     throw std::runtime_error("the bytes moved are not the source's");
-  return counted - overhead_;
+  return counted;
 }
 
 } // namespace bench

@@ -42,6 +42,9 @@ class Meter {
 public:
   Meter();
 
+  /// @return instructions of one @p call, now
+  std::uint64_t count(const Call &call, ssize_t &result) const;
+
   /// @return instructions of one @p call that makes @p transfer, now
   /// @throws std::runtime_error if it did not move the bytes
   std::uint64_t sample(const Call &call, const Transfer &transfer);

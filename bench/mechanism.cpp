@@ -89,8 +89,6 @@ Call by_process_vm(const Transfer &transfer)
   };
 }
 
-/// Copies eight bytes an instruction, as the kernels' own copy does in this
-/// model (the C library's would take 32 and count as four times faster).
 void copy_words(void *to, const void *from, std::size_t bytes)
 {
   std::size_t words = bytes / 8;
@@ -102,16 +100,7 @@ void copy_words(void *to, const void *from, std::size_t bytes)
 /// The floor: the remote segments are the caller's own, both lists cut alike.
 Call by_memcpy(const Transfer &transfer)
 {
-  return [&transfer] {
-    ssize_t copied = 0;
-    for (std::size_t i = 0; i < transfer.local.size(); ++i) {
-      const auto &to = transfer.write ? transfer.remote[i] : transfer.local[i];
-      const auto &from = transfer.write ? transfer.local[i] : transfer.remote[i];
-      copy_words(to.iov_base, from.iov_base, from.iov_len);
-      copied += static_cast<ssize_t>(from.iov_len);
-    }
-    return copied;
-  };
+  return [&transfer] { return copy_segments(transfer); };
 }
 
 Mechanism through_device(std::string name,
@@ -129,6 +118,18 @@ Mechanism through_device(std::string name,
 }
 
 } // namespace
+
+ssize_t copy_segments(const Transfer &transfer)
+{
+  ssize_t copied = 0;
+  for (std::size_t i = 0; i < transfer.local.size(); ++i) {
+    const auto &to = transfer.write ? transfer.remote[i] : transfer.local[i];
+    const auto &from = transfer.write ? transfer.local[i] : transfer.remote[i];
+    copy_words(to.iov_base, from.iov_base, from.iov_len);
+    copied += static_cast<ssize_t>(from.iov_len);
+  }
+  return copied;
+}
 
 Mechanism plain(std::string name, std::function<Call(const Transfer &)> make)
 {

@@ -7,6 +7,7 @@
 // It refuses to count where a count would mean nothing: outside the model, or
 // where memory does not lie as the case says.
 
+#include "mapped.hpp"
 #include "measure.hpp"
 
 #include <fnmatch.h>
@@ -253,10 +254,11 @@ std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
   return count_known(meter, which, mechanism, {scene.between(which, remote)});
 }
 
-/// Whether the case says anything without a peer.
-bool within_one_process(const Case &which)
+/// Without a system call there is nothing that could know the peer.
+bool works_for(const Mechanism &mechanism, const Case &which)
 {
-  return which.contact == Contact::kKnown && !which.new_memory && !which.crowd;
+  return (mechanism.name != "memcpy" && mechanism.name != "mapping") ||
+         (which.contact == Contact::kKnown && !which.new_memory && !which.crowd);
 }
 
 bool wanted(const std::vector<std::string> &patterns, const std::string &name)
@@ -266,17 +268,19 @@ bool wanted(const std::vector<std::string> &patterns, const std::string &name)
          });
 }
 
-nlohmann::ordered_json count_all(const std::vector<std::string> &patterns)
+using Rows = nlohmann::ordered_json;
+
+void count_copies(const std::vector<std::string> &patterns, Meter &meter, Rows &rows)
 {
   const Scene scene;
-  Meter meter;
-  auto rows = nlohmann::ordered_json::array();
+  auto all = mechanisms();
+  all.push_back(mapping());
   for (const auto &which : all_cases()) {
     if (!wanted(patterns, which.name))
       continue;
     std::cout << which.name << std::endl;
-    for (const auto &mechanism : mechanisms()) {
-      if (mechanism.name == "memcpy" && !within_one_process(which))
+    for (const auto &mechanism : all) {
+      if (!works_for(mechanism, which))
         continue;
       rows.push_back({{"case", which.name},
                       {"mechanism", mechanism.name},
@@ -288,6 +292,32 @@ nlohmann::ordered_json count_all(const std::vector<std::string> &patterns)
     }
   }
   scene.prove();
+}
+
+void count_touches(const std::vector<std::string> &patterns, Meter &meter, Rows &rows)
+{
+  for (const auto &touch : touches()) {
+    if (!wanted(patterns, touch.name))
+      continue;
+    std::cout << touch.name << std::endl;
+    const auto [instructions, faults] = count(meter, touch);
+    rows.push_back({{"case", touch.name},
+                    {"mechanism", "mapping"},
+                    {"bytes", touch.bytes},
+                    {"pages", name(touch.pages)},
+                    {"instructions", instructions},
+                    {"segments", touch.bytes / kPage},
+                    {"unit", "page"},
+                    {"faults", faults}});
+  }
+}
+
+Rows count_all(const std::vector<std::string> &patterns)
+{
+  Meter meter;
+  auto rows = Rows::array();
+  count_copies(patterns, meter, rows);
+  count_touches(patterns, meter, rows);
   return rows;
 }
 
@@ -305,6 +335,8 @@ int run(int argc, char **argv)
   if (list) {
     for (const auto &which : all_cases())
       std::cout << which.name << '\n';
+    for (const auto &touch : touches())
+      std::cout << touch.name << '\n';
     return 0;
   }
   prove_model();

@@ -8,15 +8,16 @@ another one even an empty system call costs something else.
 import fnmatch
 from typing import NamedTuple, Optional
 
-from results import YARDSTICK, cost
+from results import YARDSTICK, by_key, cost, unit_of
 
 
 class Must(NamedTuple):
     kernels: str
     case: str  # * and ? match any
     mechanism: str  # the same
-    instructions: Optional[int] = None  # at most so many for each segment of a call
+    instructions: Optional[int] = None  # at most so many for each segment, or page, of a call
     times: Optional[float] = None  # at least so many times fewer than process_vm takes
+    memcpy: Optional[float] = None  # at most so many times as many as memcpy takes
 
 
 MUSTS = (
@@ -27,6 +28,10 @@ MUSTS = (
     Must("6.1", "read 64 x 64 B 4k", "cma_*", instructions=300),
     Must("5.10 6.12 7.2", "read 1 MiB 4k", "cma_*", times=2.0),
     Must("5.10 6.12 7.2", "read 1 MiB thp", "cma_*", times=1.25),
+    # A first touch: whatever was known of the memory, and however it is touched, for each page.
+    Must("6.1", "touch 2 MiB 4k *", "mapping", instructions=200),
+    Must("6.12 7.2", "touch 2 MiB thp *", "mapping", instructions=60),
+    Must("5.10 6.1 6.12 7.2", "* 1 MiB *", "mapping", memcpy=1.01),
     # A peer that is known, even where its memory is not.
     Must("5.10 6.1 6.12 7.2", "*", "cma_*", times=1.0),
     Must("uml", "read 4 MiB 4k", "cma_*", times=2.5),
@@ -36,14 +41,14 @@ MUSTS = (
 def judge(kernel, rows, complete):
     """(how many musts were met, a line for each that was missed); in a complete run none goes unmeasured."""
     met, missed = 0, []
-    yardstick = {row["case"]: cost(row) for row in rows if row["mechanism"] == YARDSTICK}
+    costs = by_key(rows)
     for must in (must for must in MUSTS if kernel in must.kernels.split()):
         judged = [row for row in rows if row.get("known", True) and fnmatch.fnmatchcase(row["case"], must.case)
                   and fnmatch.fnmatchcase(row["mechanism"], must.mechanism)]
         if complete and not judged:
             missed.append(f"{must.case}: {must.mechanism} was not measured")
         for row in judged:
-            complaint = excess(must, row, yardstick[row["case"]])
+            complaint = excess(must, row, costs)
             if complaint:
                 missed.append(f"{row['case']}: {row['mechanism']} {complaint}")
             else:
@@ -51,15 +56,20 @@ def judge(kernel, rows, complete):
     return met, missed
 
 
-def excess(must, row, yardstick):
+def excess(must, row, costs):
     """In words, by how much this row misses the must; None if it does not."""
-    count = cost(row)
+    count, unit = cost(row), "instructions" if "instructions" in row else "ns"
     if must.instructions:
-        each, unit = count / row["segments"], " a segment" if row["segments"] > 1 else ""
+        each, part = count / row["segments"], f" a {unit_of(row)}" if row["segments"] > 1 else ""
         if each > must.instructions:
-            return f"takes {each:.0f} instructions{unit}, must take at most {must.instructions}"
-    elif yardstick < must.times * count:
-        unit = "instructions" if "instructions" in row else "ns"
-        return (f"takes {count:.0f} {unit}, {yardstick / count:.3f} times fewer than {YARDSTICK}'s {yardstick:.0f}, "
-                f"must be at least {must.times}")
+            return f"takes {each:.0f} instructions{part}, must take at most {must.instructions}"
+    elif must.memcpy:
+        floor = costs[row["case"], "memcpy"]
+        if count > must.memcpy * floor:
+            return f"takes {count:.0f} {unit}, memcpy {floor:.0f}, must take at most {must.memcpy} times as many"
+    else:
+        yardstick = costs[row["case"], YARDSTICK]
+        if yardstick < must.times * count:
+            return (f"takes {count:.0f} {unit}, {yardstick / count:.3f} times fewer than {YARDSTICK}'s "
+                    f"{yardstick:.0f}, must be at least {must.times}")
     return None

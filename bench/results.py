@@ -6,7 +6,7 @@ A row says what one mechanism took for one case: "instructions" in the model, "n
 import json
 import sys
 
-MECHANISMS = ("process_vm", "cma_pid", "cma_handle", "cma_window", "double_copy", "memcpy")
+MECHANISMS = ("process_vm", "cma_pid", "cma_handle", "cma_window", "mapping", "double_copy", "memcpy")
 YARDSTICK = "process_vm"
 
 
@@ -27,6 +27,11 @@ def cost(row):
     return row["instructions"] if "instructions" in row else row["nanoseconds"]
 
 
+def unit_of(row):
+    """What "segments" counts in this row."""
+    return row.get("unit", "segment")
+
+
 def by_key(rows):
     return {(row["case"], row["mechanism"]): cost(row) for row in rows}
 
@@ -38,7 +43,7 @@ def cells(costs, case, columns, segments):
         value = costs.get((case, mechanism))
         if value is None:
             line += " " * 18
-        elif mechanism == YARDSTICK:
+        elif mechanism == YARDSTICK or (case, YARDSTICK) not in costs:
             line += f"{value / segments:>18.0f}"
         else:
             line += f"{value / segments:>10.0f} {costs[case, YARDSTICK] / value:>6.2f}x"
@@ -48,11 +53,11 @@ def cells(costs, case, columns, segments):
 def print_table(title, rows):
     costs = by_key(rows)
     columns = [name for name in MECHANISMS if any(row["mechanism"] == name for row in rows)]
-    segments = {row["case"]: row.get("segments", 1) for row in rows}
-    width = max(map(len, segments))
+    parts = {row["case"]: (row.get("segments", 1), unit_of(row)) for row in rows}
+    width = max(map(len, parts))
     print(f"{title} per call (and how many times fewer than {YARDSTICK})")
     print(f"{'':{width}}" + "".join(f"{column:>18}" for column in columns))
-    for case, number in segments.items():
+    for case, (number, unit) in parts.items():
         print(f"{case:{width}}" + cells(costs, case, columns, 1))
         if number > 1:
-            print(f"{'  for each segment':{width}}" + cells(costs, case, columns, number))
+            print(f"{'  for each ' + unit:{width}}" + cells(costs, case, columns, number))
