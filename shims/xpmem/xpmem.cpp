@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <vector>
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -96,7 +97,7 @@ public:
 private:
   Permit &permit(xpmem_apid_t id);
   void check_place(const Permit &permit, uint64_t offset, Range place);
-  void unmap(Range attachment);
+  void unmap(Range attachment, const std::vector<Range> &parts);
 
   std::unique_ptr<Device> device;
   pid_t owner = 0;
@@ -187,7 +188,7 @@ void Library::release(xpmem_apid_t id)
 {
   const int handle = permit(id).handle;
   for (Range attachment : attachments.of(id))
-    unmap(attachment);
+    unmap(attachment, device->still_mapped(attachment));
   permits.erase(id);
   require(device->close(handle));
 }
@@ -232,9 +233,10 @@ void *Library::attach(xpmem_addr from, size_t size, uintptr_t where)
   return place;
 }
 
-void Library::unmap(Range attachment)
+/* An attachment, of which those parts are still mapped. */
+void Library::unmap(Range attachment, const std::vector<Range> &parts)
 {
-  for (Range part : device->still_mapped(attachment))
+  for (Range part : parts)
     munmap(reinterpret_cast<void *>(part.begin), part.end - part.begin);
   attachments.erase(attachment);
 }
@@ -242,10 +244,12 @@ void Library::unmap(Range attachment)
 void Library::detach(uintptr_t address)
 {
   const auto attachment = attachments.find(address);
-  if (attachment)
-    for (Range part : device->still_mapped(*attachment))
+  if (attachment) {
+    const auto parts = device->still_mapped(*attachment);
+    for (Range part : parts)
       if (part.holds(address))
-        return unmap(*attachment);
+        return unmap(*attachment, parts);
+  }
   unsigned char resident;
   void *start = reinterpret_cast<void *>(address / page * page);
   require(mincore(start, page, &resident) < 0 && errno == ENOMEM, EINVAL);
