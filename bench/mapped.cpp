@@ -15,7 +15,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <iostream>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -27,6 +30,34 @@
 
 namespace bench {
 namespace {
+
+/// What the module knows of the memory when a mapping of it is first touched.
+enum class Seen {
+  kNothing, ///< the process is new
+  kProcess, ///< other memory of the process was mapped, and touched
+  kMemory,  ///< this memory was, by a mapping that is gone
+};
+
+enum class Access {
+  kReadOnly, ///< mapped for reading, and read
+  kRead,     ///< mapped for writing, too, and read
+  kWritten,  ///< the same, and written
+};
+
+/// Every page of a fresh mapping touched once, in the order of their addresses.
+struct Touch {
+  std::string name;
+  std::size_t bytes = kHugePage; ///< from the beginning of 2 MiB of the peer's on
+  Pages pages = Pages::kScattered;
+  Access access = Access::kReadOnly;
+  Seen seen = Seen::kMemory;
+  bool populate = false; ///< by MAP_POPULATE: mmap() counts, too
+};
+
+struct Touched {
+  std::uint64_t instructions; ///< all pages together
+  long faults;
+};
 
 constexpr int kSamples = 5;
 
@@ -250,8 +281,6 @@ struct Mapped {
   Transfer moved; ///< the peer's segments are the mapping's
 };
 
-} // namespace
-
 std::vector<Touch> touches()
 {
   std::vector<Touch> list;
@@ -273,6 +302,7 @@ std::vector<Touch> touches()
   return list;
 }
 
+/// @return the least of several; each is proven to show, or change, the peer's bytes
 Touched count(Meter &meter, const Touch &touch)
 {
   std::optional<Touched> least;
@@ -282,6 +312,34 @@ Touched count(Meter &meter, const Touch &touch)
       least = touched;
   }
   return *least;
+}
+
+} // namespace
+
+std::vector<std::string> touch_names()
+{
+  std::vector<std::string> names;
+  for (const auto &touch : touches())
+    names.push_back(touch.name);
+  return names;
+}
+
+void count_touches(const Selection &selection, Meter &meter, Rows &rows)
+{
+  for (const auto &touch : touches()) {
+    if (!selection.wants(touch.name))
+      continue;
+    std::cout << touch.name << std::endl;
+    const auto [instructions, faults] = count(meter, touch);
+    rows.push_back({{"case", touch.name},
+                    {"mechanism", "mapping"},
+                    {"bytes", touch.bytes},
+                    {"pages", name(touch.pages)},
+                    {"instructions", instructions},
+                    {"segments", touch.bytes / kPage},
+                    {"unit", "page"},
+                    {"faults", faults}});
+  }
 }
 
 Mechanism mapping()

@@ -11,6 +11,9 @@ from typing import NamedTuple, Optional
 from results import YARDSTICK, by_key, cost, unit_of
 
 
+MANY, FEW = "100000 ", "1000 "  # how the cases begin that a growth is about
+
+
 class Must(NamedTuple):
     kernels: str
     case: str  # * and ? match any
@@ -18,6 +21,7 @@ class Must(NamedTuple):
     instructions: Optional[int] = None  # at most so many for each segment, or page, of a call
     times: Optional[float] = None  # at least so many times fewer than process_vm takes
     memcpy: Optional[float] = None  # at most so many times as many as memcpy takes
+    growth: Optional[float] = None  # each at most so many times what it takes each where there are FEW of them
 
 
 MUSTS = (
@@ -32,6 +36,8 @@ MUSTS = (
     Must("6.1", "touch 2 MiB 4k *", "mapping", instructions=200),
     Must("6.12 7.2", "touch 2 MiB thp *", "mapping", instructions=60),
     Must("5.10 6.1 6.12 7.2", "* 1 MiB *", "mapping", memcpy=1.01),
+    # To make and to drop attachments grows as the trees do that they are in: log 100,000 / log 1,000 is 1.67.
+    Must("5.10 6.1 6.12 7.2", MANY + "attachments, *", "mapping", growth=1.67),
     # A peer that is known, even where its memory is not.
     Must("5.10 6.1 6.12 7.2", "*", "cma_*", times=1.0),
     Must("uml", "read 4 MiB 4k", "cma_*", times=2.5),
@@ -48,12 +54,19 @@ def judge(kernel, rows, complete):
         if complete and not judged:
             missed.append(f"{must.case}: {must.mechanism} was not measured")
         for row in judged:
+            if must.growth and few_of(row) not in costs:
+                continue
             complaint = excess(must, row, costs)
             if complaint:
                 missed.append(f"{row['case']}: {row['mechanism']} {complaint}")
             else:
                 met += 1
     return met, missed
+
+
+def few_of(row):
+    """The key of what this row's growth is told by."""
+    return FEW + row["case"].removeprefix(MANY), row["mechanism"]
 
 
 def excess(must, row, costs):
@@ -67,6 +80,11 @@ def excess(must, row, costs):
         floor = costs[row["case"], "memcpy"]
         if count > must.memcpy * floor:
             return f"takes {count:.0f} {unit}, memcpy {floor:.0f}, must take at most {must.memcpy} times as many"
+    elif must.growth:
+        few = costs[few_of(row)] * int(MANY) / int(FEW)
+        if count > must.growth * few:
+            return (f"takes {count / int(MANY):.0f} {unit} each, {count / few:.2f} times what each of {FEW.strip()} "
+                    f"takes, must be at most {must.growth}")
     else:
         yardstick = costs[row["case"], YARDSTICK]
         if yardstick < must.times * count:
