@@ -338,6 +338,7 @@ void count_touches(const Selection &selection, Meter &meter, Rows &rows)
                     {"instructions", instructions},
                     {"segments", touch.bytes / kPage},
                     {"unit", "page"},
+                    {"known", touch.seen != Seen::kNothing},
                     {"faults", faults}});
   }
 }

@@ -32,7 +32,7 @@ MUSTS = (
     Must("6.1", "read 64 x 64 B 4k", "cma_*", instructions=300),
     Must("5.10 6.12 7.2", "read 1 MiB 4k", "cma_*", times=2.0),
     Must("5.10 6.12 7.2", "read 1 MiB thp", "cma_*", times=1.25),
-    # A first touch: whatever was known of the memory, and however it is touched, for each page.
+    # A first touch of a peer that is known, even where its memory is not, however it is touched, for each page.
     Must("6.1", "touch 2 MiB 4k *", "mapping", instructions=200),
     Must("6.12 7.2", "touch 2 MiB thp *", "mapping", instructions=60),
     Must("5.10 6.1 6.12 7.2", "* 1 MiB *", "mapping", memcpy=1.01),
