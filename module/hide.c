@@ -73,11 +73,11 @@ static unsigned long page_number(const struct cmad_chunk *chunk,
 	return chunk->index * CMAD_CHUNK_PAGES + first;
 }
 
-/* It lost its rights, and is not hidden yet. */
+/* It lost its rights, and is not hidden yet, nor held. */
 static bool is_shown(unsigned long entry)
 {
 	return entry && !(entry & (CMAD_ENTRY_READ | CMAD_ENTRY_WRITE |
-				   CMAD_ENTRY_HELD));
+				   CMAD_ENTRY_HELD | CMAD_ENTRY_LEFT));
 }
 
 /* The pages are hidden. */
@@ -185,50 +185,79 @@ void cmad_hide_chunk(struct cmad_chunk *chunk)
 	i_mmap_unlock_read(mapping);
 }
 
-/* The page was hidden, and mapped until now: its last bytes may be new. */
-static void release_page(unsigned long entry)
+/* Of the pages that are held, what is hidden from now on covers these. */
+static void begin_hiding(struct cmad_chunk *chunk)
 {
-	struct page *page = virt_to_page((void *)(entry & PAGE_MASK));
+	unsigned long *entry = chunk->entries;
+	unsigned long *end = entry + CMAD_CHUNK_PAGES;
 
-	if (entry & CMAD_ENTRY_STORED)
-		set_page_dirty_lock(page);
-	put_page(page);
+	down_write(&chunk->lock);
+	for (; entry < end; entry++)
+		if (*entry & CMAD_ENTRY_HELD)
+			*entry |= CMAD_ENTRY_LEFT;
+	up_write(&chunk->lock);
 }
 
-/* Drop the references; the pages are hidden. Nobody else drops any. */
-static void release_held(struct cmad_chunk *chunk)
+/* They are hidden. Nobody has to wait for what becomes of the references. */
+static void end_hiding(struct cmad_chunk *chunk)
+{
+	unsigned long *entry = chunk->entries;
+	unsigned long *end = entry + CMAD_CHUNK_PAGES;
+
+	down_write(&chunk->lock);
+	for (; entry < end; entry++)
+		if (*entry & CMAD_ENTRY_LEFT)
+			*entry &= ~CMAD_ENTRY_HELD;
+	up_write(&chunk->lock);
+	wake_up_var(&chunk->held);
+}
+
+/*
+ * Drop the references on what is hidden. A page that was mapped for writing
+ * until now may have new bytes, and to tell its file takes the page's lock.
+ * Without the chunk's: nobody else changes such an entry.
+ */
+static void drop_left(struct cmad_chunk *chunk)
 {
 	unsigned long *entry = chunk->entries;
 	unsigned long *end = entry + CMAD_CHUNK_PAGES;
 
 	for (; entry < end; entry++) {
-		unsigned long held = READ_ONCE(*entry);
+		unsigned long left = READ_ONCE(*entry);
+		struct page *page = virt_to_page((void *)(left & PAGE_MASK));
 
-		if (!(held & CMAD_ENTRY_HELD))
+		if (!(left & CMAD_ENTRY_LEFT) || left & CMAD_ENTRY_HELD)
 			continue;
+		if (left & CMAD_ENTRY_STORED)
+			set_page_dirty_lock(page);
+		put_page(page);
 		down_write(&chunk->lock);
-		WRITE_ONCE(*entry, 0);
+		*entry = 0;
 		chunk->held--;
 		up_write(&chunk->lock);
-		/* Whoever waits may have the page locked. */
-		wake_up_var(&chunk->held);
-		release_page(held);
 	}
 }
 
+/* What comes to be held meanwhile queues this once more. */
 void cmad_hide_work(struct work_struct *work)
 {
 	struct cmad_chunk *chunk = container_of(work, struct cmad_chunk, hide);
 
+	begin_hiding(chunk);
 	cmad_hide_chunk(chunk);
-	release_held(chunk);
+	end_hiding(chunk);
+	drop_left(chunk);
 }
 
-/* The chunk is hidden, and its notifier gone. */
+/* The chunk is hidden for good, and its notifier gone. */
 void cmad_hide_end(struct cmad_chunk *chunk)
 {
 	cancel_work_sync(&chunk->hide);
-	release_held(chunk);
+	if (!chunk->held)
+		return;
+	begin_hiding(chunk);
+	end_hiding(chunk);
+	drop_left(chunk);
 }
 
 void cmad_hide_init(struct cmad_space *space)

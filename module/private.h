@@ -64,7 +64,8 @@
 /* The low bits of a chunk's entry; the others are a page's kernel address. */
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
-#define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference on the page */
+#define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference; maybe mapped */
+#define CMAD_ENTRY_LEFT 16UL	/* no rights, but a reference; or just hidden */
 #define CMAD_ENTRY_STORED 8UL	/* no rights; was mapped for writing, maybe is */
 
 /**
@@ -107,8 +108,8 @@ struct cmad_space {
  * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock
  * @dead: being destroyed; @lock
  * @mapped: pages were mapped from @entries, and may be so still; @lock
- * @held: entries with CMAD_ENTRY_HELD; @lock. Who waits for their end waits for
- *	this variable
+ * @held: entries with a reference on their page; @lock. Who waits for the end of
+ *	CMAD_ENTRY_HELD waits for this variable
  * @used: a copy used it since eviction last looked; a hint, not locked
  * @flat: many of the pages as one, or NULL; @lock
  * @carried: bytes copied by @entries since these lost any; readers add to it,
