@@ -12,9 +12,9 @@
  * its peer takes every lock of that process. So the notifier only tries the
  * lock. Where somebody has it, references keep the pages, and a work item
  * queues for the lock in the notifier's place; that waits for the work item, as
- * long as it may (patience()). In reclaim it need not: whoever comes with an
- * rmap lock (reclaim, migration, KSM, a huge page's split) leaves a page with
- * unknown references where it is, as it would for get_user_pages().
+ * long as it may. In reclaim it need not: whoever comes with an rmap lock
+ * (reclaim, migration, KSM, a huge page's split) leaves a page with unknown
+ * references where it is, as it would for get_user_pages().
  *
  * What the work item waits for never waits for it, so its queue is its own:
  * other work of the module may wait for a notifier to end.
@@ -25,6 +25,9 @@
 
 #include "compat/mapping.h"
 #include "private.h"
+
+/* How long somebody may take all locks before he counts as stuck. */
+#define PATIENCE (HZ / 10)
 
 static unsigned long first_page(const struct vm_area_struct *vma)
 {
@@ -120,27 +123,6 @@ void cmad_hide_later(struct cmad_chunk *chunk, unsigned long first,
 	queue_work(cmad_hide_wq, &chunk->hide);
 }
 
-/*
- * How long a notifier may wait for the work item, which may wait for somebody
- * who takes all locks, and so for an rmap lock of the notifier's caller: not
- * where that is reclaim, nor long where it could be. While it lasts, whoever
- * maps the page sees it as it was; only a caller that takes a page from its
- * owner without being sure that nobody else has it (copy-on-write, truncation)
- * can let that show, and only if it gave up here.
- */
-static long patience(const struct mmu_notifier_range *range)
-{
-	switch (range->event) {
-	case MMU_NOTIFY_UNMAP:
-	case MMU_NOTIFY_PROTECTION_VMA:
-	case MMU_NOTIFY_RELEASE:
-		/* These hold the owner's mmap_lock, if any, and no other. */
-		return MAX_SCHEDULE_TIMEOUT;
-	default:
-		return current->flags & PF_MEMALLOC ? 0 : HZ / 20;
-	}
-}
-
 /* Without the lock: no entry that is looked at comes to be held any more. */
 static bool is_held(const struct cmad_chunk *chunk, unsigned long first,
 		    unsigned long nr)
@@ -151,6 +133,36 @@ static bool is_held(const struct cmad_chunk *chunk, unsigned long first,
 	return false;
 }
 
+/* Whether the notifier's caller holds the owner's mmap_lock at the most. */
+static bool holds_no_rmap_lock(const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP ||
+	       range->event == MMU_NOTIFY_PROTECTION_VMA ||
+	       range->event == MMU_NOTIFY_RELEASE;
+}
+
+/*
+ * Wait for the work item. Whoever has our lock lets go of it soon, but for one
+ * who takes all locks and waits for an rmap lock of our caller's: then give up.
+ * Until the work item is through, those who map the page see it as it was. That
+ * can show only where a caller takes it from its owner whoever else has it
+ * (copy-on-write, truncation) while somebody takes all locks for that long.
+ */
+static void wait_hidden(struct cmad_chunk *chunk, unsigned long first,
+			unsigned long nr,
+			const struct mmu_notifier_range *range)
+{
+	const unsigned long *locks = &chunk->space->mapping.flags;
+	bool sure = holds_no_rmap_lock(range);
+
+	if (current->flags & PF_MEMALLOC && !sure)
+		return;
+	while (!wait_var_event_timeout(&chunk->held,
+				       !is_held(chunk, first, nr), PATIENCE))
+		if (!sure && test_bit(AS_MM_ALL_LOCKS, locks))
+			return;
+}
+
 /*
  * The notifier took the rights from @nr entries: hide their pages from those
  * who map them. May sleep.
@@ -159,7 +171,6 @@ void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr,
 	       const struct mmu_notifier_range *range)
 {
 	struct address_space *mapping = &chunk->space->mapping;
-	long wait = patience(range);
 
 	if (down_read_trylock(&mapping->i_mmap_rwsem)) {
 		zap(mapping, page_number(chunk, first), nr);
@@ -170,9 +181,7 @@ void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr,
 	down_write(&chunk->lock);
 	cmad_hide_later(chunk, first, nr);
 	up_write(&chunk->lock);
-	if (wait)
-		wait_var_event_timeout(&chunk->held,
-				       !is_held(chunk, first, nr), wait);
+	wait_hidden(chunk, first, nr, range);
 }
 
 /* Hide all of a chunk. The caller holds no lock. */
