@@ -28,7 +28,7 @@ CMAD_STAT(bytes);	/* bytes they moved */
 CMAD_STAT(faults);	/* of them, those that stopped at unusable memory */
 CMAD_STAT(denials);	/* requests that the kernel's ptrace rules refused */
 CMAD_STAT(fills);	/* translations entered into the cache */
-CMAD_STAT(collisions);	/* attempts at that that lost to a change */
+CMAD_STAT(collisions);	/* attempts that a change of the memory undid */
 CMAD_STAT(invalidations);	/* changes of an owner's memory that reached it */
 CMAD_STAT(evictions);	/* chunks given up for want of room */
 CMAD_STAT(flattenings);	/* chunks mapped into the kernel in one piece */
