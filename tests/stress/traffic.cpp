@@ -287,7 +287,9 @@ void Client::write(const Way &way)
   (way.mapped ? board_.stored : board_.written) += copied;
   for (size_t i = copied; i < count; i++)
     board_.page(claim.first() + i).begin(before.at(i));
-  claim.end();
+  // Stores that a dying owner ended amid a page are seen until all have lost the page.
+  if (copied == count || !way.mapped)
+    claim.end();
   const bool excused = board_.mortal || board_.hungry;
   if (copied < count && !excused)
     board_.found(outcome.error == 0 || outcome.error == EFAULT ? Wrong::Count
