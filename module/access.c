@@ -207,6 +207,7 @@ struct cmad_grant *cmad_access_judge(struct pid *pid)
 		return ERR_PTR(rc == -EAGAIN ? -ESRCH : rc);
 	}
 	refcount_set(&grant->refs, 1);
+	mutex_init(&grant->tables);
 	grant->length = U64_MAX;
 	grant->access = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
 	grant->pid = get_pid(pid);
@@ -259,6 +260,7 @@ struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
 	if (!grant)
 		return ERR_PTR(-ENOMEM);
 	refcount_set(&grant->refs, 1);
+	mutex_init(&grant->tables);
 	refcount_inc(&window->space->refs);
 	refcount_inc(&window->refs);
 	grant->space = window->space;

@@ -100,16 +100,17 @@ static int map_none(pte_t *pte, unsigned long addr, void *data)
  */
 static int make_table(struct vm_fault *vmf, const struct span *span)
 {
+	struct cmad_grant *grant = vmf->vma->vm_private_data;
 	struct mm_struct *mm = vmf->vma->vm_mm;
 	int rc = 0;
 
 	if (!pmd_none(*vmf->pmd))
 		return 0;
-	mutex_lock(&span->space->tables);
+	mutex_lock(&grant->tables);
 	if (pmd_none(*vmf->pmd))
 		rc = apply_to_page_range(mm, span->user, PAGE_SIZE, map_none,
 					 NULL);
-	mutex_unlock(&span->space->tables);
+	mutex_unlock(&grant->tables);
 	return rc;
 }
 
@@ -351,7 +352,7 @@ static bool chunk_is_huge(const struct cmad_chunk *chunk, unsigned long rights)
 /* As map_from(), a 2 MB entry: a new one, or more rights for the one there. */
 static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 {
-	const struct cmad_grant *grant = vmf->vma->vm_private_data;
+	struct cmad_grant *grant = vmf->vma->vm_private_data;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	unsigned long rights = CMAD_ENTRY_READ;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
@@ -359,7 +360,7 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 
 	if (write)
 		rights |= CMAD_ENTRY_WRITE;
-	mutex_lock(&grant->space->tables);
+	mutex_lock(&grant->tables);
 	down_read(&grant->space->faults);
 	down_write(&chunk->lock);
 	entry = chunk->entries[0];
@@ -374,7 +375,7 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 	}
 	up_write(&chunk->lock);
 	up_read(&grant->space->faults);
-	mutex_unlock(&grant->space->tables);
+	mutex_unlock(&grant->tables);
 	return ret;
 }
 

@@ -273,7 +273,6 @@ void cmad_hide_init(struct cmad_space *space)
 {
 	static struct lock_class_key key;
 
-	mutex_init(&space->tables);
 	init_rwsem(&space->faults);
 	address_space_init_once(&space->mapping);
 	lockdep_set_class(&space->mapping.i_mmap_rwsem, &key);

@@ -17,8 +17,8 @@
  * Lock order: the peer's mmap_lock > its rmap locks > its interval notifiers >
  * chunk lock (one), or the i_mmap lock of those who map it, which is only tried
  * there. The mapper's mmap_lock, under which the peer's is never taken > the
- * space's tables > its faults > chunk lock > page table locks. chunks_lock >
- * spaces_lock.
+ * grant's tables > the space's faults > chunk lock > page table locks.
+ * chunks_lock > spaces_lock.
  * All spinlocks are leaves otherwise: under them none of the first line is
  * taken, and nothing sleeps.
  */
@@ -79,7 +79,6 @@
  * @siblings: the space's chunks, the next victim first; chunks_lock
  * @nr_chunks: chunks at @siblings; chunks_lock
  * @mapping: the VMAs that map the space, by its page numbers
- * @tables: who makes a page table, or a 2 MB entry in the place of one, in those
  * @faults: faults in those hold it for reading, the end of a window for
  *	writing, so that none of them goes on with it
  * @reap: destroys the chunks when the owner exits
@@ -94,7 +93,6 @@ struct cmad_space {
 	struct list_head siblings;
 	unsigned int nr_chunks;
 	struct address_space mapping;
-	struct mutex tables;
 	struct rw_semaphore faults;
 	struct work_struct reap;
 	struct work_struct free;
@@ -184,9 +182,10 @@ struct cmad_flat {
  * @expires: jiffies after which a cached verdict is void
  * @cacheable: whether the verdict can be kept at all
  * @file: what the mappings by it have for a file; set once, at the first one
+ * @tables: who makes a page table, or a 2 MB entry in the place of one, in those
  * @free: frees it, a grace period after the last reference
  *
- * All but @refs and @file is immutable once it is published in a file's verdicts or
+ * All but @refs, @file and @tables is immutable once it is published in a file's verdicts or
  * handles.
  */
 struct cmad_grant {
@@ -202,6 +201,7 @@ struct cmad_grant {
 	unsigned long expires;
 	bool cacheable;
 	struct file *file;
+	struct mutex tables;
 	struct rcu_work free;
 };
 
