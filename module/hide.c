@@ -28,6 +28,9 @@
 
 /* How long somebody may take all locks before he counts as stuck. */
 #define PATIENCE (HZ / 10)
+#define PATIENCES 10	/* that a notifier waits at the most */
+/* Times a jiffy for which a run of the work item waits for locks of pages. */
+#define PAGE_TRIES 100
 
 static unsigned long first_page(const struct vm_area_struct *vma)
 {
@@ -143,7 +146,8 @@ static bool holds_no_rmap_lock(const struct mmu_notifier_range *range)
 
 /*
  * Wait for the work item. Whoever has our lock lets go of it soon, but for one
- * who takes all locks and waits for an rmap lock of our caller's: then give up.
+ * who takes all locks and waits for an rmap lock of our caller's: then give up,
+ * as after a second in any case, so that nobody holds an owner up for long.
  * Until the work item is through, those who map the page see it as it was. That
  * can show only where a caller takes it from its owner whoever else has it
  * (copy-on-write, truncation) while somebody takes all locks for that long.
@@ -154,12 +158,13 @@ static void wait_hidden(struct cmad_chunk *chunk, unsigned long first,
 {
 	const unsigned long *locks = &chunk->space->mapping.flags;
 	bool sure = holds_no_rmap_lock(range);
+	int times = PATIENCES;
 
 	if (current->flags & PF_MEMALLOC && !sure)
 		return;
 	while (!wait_var_event_timeout(&chunk->held,
 				       !is_held(chunk, first, nr), PATIENCE))
-		if (!sure && test_bit(AS_MM_ALL_LOCKS, locks))
+		if (!--times || (!sure && test_bit(AS_MM_ALL_LOCKS, locks)))
 			return;
 }
 
@@ -218,18 +223,36 @@ static void end_hiding(struct cmad_chunk *chunk)
 		if (*entry & CMAD_ENTRY_LEFT)
 			*entry &= ~CMAD_ENTRY_HELD;
 	up_write(&chunk->lock);
+	smp_mb(); /* as wake_up_var() wants it */
 	wake_up_var(&chunk->held);
 }
 
 /*
- * Drop the references on what is hidden. A page that was mapped for writing
- * until now may have new bytes, and to tell its file takes the page's lock.
- * Without the chunk's: nobody else changes such an entry.
+ * A page that was mapped for writing until now may have new bytes. To tell its
+ * file takes the page's lock, which is not waited for without end: whoever has
+ * it for long, with the page unmapped, is about to take the page from the file.
+ */
+static void dirty_page(struct page *page, int *tries)
+{
+	while (!trylock_page(page)) {
+		if (*tries <= 0)
+			return;
+		--*tries;
+		schedule_timeout_uninterruptible(1);
+	}
+	set_page_dirty(page);
+	unlock_page(page);
+}
+
+/*
+ * Drop the references on what is hidden. Without the chunk's lock: nobody else
+ * changes such an entry.
  */
 static void drop_left(struct cmad_chunk *chunk)
 {
 	unsigned long *entry = chunk->entries;
 	unsigned long *end = entry + CMAD_CHUNK_PAGES;
+	int tries = PAGE_TRIES;
 
 	for (; entry < end; entry++) {
 		unsigned long left = READ_ONCE(*entry);
@@ -238,13 +261,15 @@ static void drop_left(struct cmad_chunk *chunk)
 		if (!(left & CMAD_ENTRY_LEFT) || left & CMAD_ENTRY_HELD)
 			continue;
 		if (left & CMAD_ENTRY_STORED)
-			set_page_dirty_lock(page);
+			dirty_page(page, &tries);
 		put_page(page);
 		down_write(&chunk->lock);
 		*entry = 0;
 		chunk->held--;
 		up_write(&chunk->lock);
 	}
+	smp_mb(); /* as wake_up_var() wants it */
+	wake_up_var(&chunk->held);
 }
 
 /* What comes to be held meanwhile queues this once more. */
