@@ -303,13 +303,24 @@ static bool chunk_publish(struct cmad_chunk *chunk)
 	return first;
 }
 
-static long chunk_insert(void *data)
+static int chunk_insert(struct cmad_chunk *chunk)
 {
-	struct cmad_chunk *chunk = data;
-
 	return mmu_interval_notifier_insert(&chunk->notifier, chunk->space->mm,
 					    chunk->index << CMAD_CHUNK_SHIFT,
 					    CMAD_CHUNK_SIZE, &chunk_ops);
+}
+
+struct attach {
+	struct work_struct work;
+	struct cmad_chunk *chunk;
+	int rc;
+};
+
+static void attach_work(struct work_struct *work)
+{
+	struct attach *attach = container_of(work, struct attach, work);
+
+	attach->rc = chunk_insert(attach->chunk);
 }
 
 /*
@@ -319,11 +330,15 @@ static long chunk_insert(void *data)
  */
 static int chunk_attach(struct cmad_chunk *chunk, bool must)
 {
-	int rc = chunk_insert(chunk);
+	struct attach attach = { .chunk = chunk, .rc = chunk_insert(chunk) };
 
-	if (rc == -EINTR && must && !fatal_signal_pending(current))
-		rc = work_on_cpu(raw_smp_processor_id(), chunk_insert, chunk);
-	return rc;
+	if (attach.rc == -EINTR && must && !fatal_signal_pending(current)) {
+		INIT_WORK_ONSTACK(&attach.work, attach_work);
+		queue_work(system_unbound_wq, &attach.work);
+		flush_work(&attach.work);
+		destroy_work_on_stack(&attach.work);
+	}
+	return attach.rc;
 }
 
 /*
