@@ -170,10 +170,11 @@ static long pages_get(struct engine *engine, unsigned long addr,
 		return -EINTR;
 	nr = min_t(unsigned long, nr, engine->max);
 	if (engine->copy->write)
-		got = cmad_pin_remote(mm, addr & PAGE_MASK, nr, FOLL_WRITE,
+		got = cmad_pin_remote(mm, addr & PAGE_MASK, nr,
+				      FOLL_WRITE | CMAD_FOLL_NUMA,
 				      engine->pages, &locked);
 	else
-		got = cmad_get_remote(mm, addr & PAGE_MASK, nr, 0,
+		got = cmad_get_remote(mm, addr & PAGE_MASK, nr, CMAD_FOLL_NUMA,
 				      engine->pages, &locked);
 	if (locked)
 		mmap_read_unlock(mm);

@@ -10,12 +10,15 @@
  * entries from what is cached; where that is not enough it lets go of its
  * lock, fills the cache, and is done again.
  */
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "compat/mapping.h"
 #include "private.h"
 
 #define CHUNK_MASK (~(CMAD_CHUNK_SIZE - 1))
+#define FETCH_TRIES 16	/* to have a page in sight that comes and goes */
 
 /**
  * struct span - pages that a fault is about
@@ -177,7 +180,9 @@ static int look(struct hmm_range *range, struct mm_struct *mm,
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = find_vma(mm, span->page);
-	if (vma && vma->vm_start <= span->page && cmad_vma_is_fit(vma)) {
+	/* Without VM_READ, hmm_range_fault() shows nothing, whatever is there. */
+	if (vma && vma->vm_start <= span->page && vma->vm_flags & VM_READ &&
+	    cmad_vma_is_fit(vma)) {
 		range->start = max(span->start, vma->vm_start);
 		range->end = min(span->end, vma->vm_end);
 		rc = hmm_range_fault(range);
@@ -197,41 +202,45 @@ static int judge(const struct hmm_range *range, unsigned long page, bool write)
 	return is_zone_device_page(hmm_pfn_to_page(seen)) ? -EFAULT : 0;
 }
 
-/* Have the peer's page there, and writable, as if the peer had touched it. */
+/*
+ * Have the peer's page there, and writable, as if the peer had touched it: also
+ * where get_user_pages() finds it good enough, as under a NUMA hint.
+ */
 static int fetch(struct mm_struct *mm, unsigned long addr, bool write)
 {
-	struct page *page;
-	int locked = 1;
-	long nr;
+	unsigned int flags = FAULT_FLAG_REMOTE | (write ? FAULT_FLAG_WRITE : 0);
+	bool unlocked;
+	int rc;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	nr = cmad_get_remote(mm, addr, 1, write ? FOLL_WRITE : 0, &page,
-			     &locked);
-	if (locked)
-		mmap_read_unlock(mm);
-	if (nr == 1)
-		put_page(page);
-	return nr == 1 ? 0 : nr ?: -EFAULT;
+	rc = fixup_user_fault(mm, addr, flags, &unlocked);
+	mmap_read_unlock(mm);
+	return rc;
 }
 
-/* See the page and what is around it; it is fetched if it is not there. */
+/*
+ * See the page and what is around it; it is fetched if it is not there. It may
+ * go again before it is seen, but hardly each time.
+ */
 static int look_until_seen(struct hmm_range *range, struct mm_struct *mm,
 			   const struct span *span, bool write)
 {
-	int rc = look(range, mm, span);
+	int tries = FETCH_TRIES;
+	int rc;
 
-	if (!rc)
-		rc = judge(range, span->page, write);
-	if (rc != -EAGAIN)
-		return rc;
-	rc = fetch(mm, span->page, write);
-	if (!rc)
+	while (true) {
 		rc = look(range, mm, span);
-	if (!rc)
-		rc = judge(range, span->page, write);
-	/* It went again meanwhile. */
-	return rc == -EAGAIN ? -EBUSY : rc;
+		if (!rc)
+			rc = judge(range, span->page, write);
+		if (rc != -EAGAIN)
+			return rc;
+		if (!tries--)
+			return -EFAULT;
+		rc = fetch(mm, span->page, write);
+		if (rc)
+			return rc;
+	}
 }
 
 /* Fill the cache with what a fault wants. The caller holds no lock. */
@@ -250,7 +259,11 @@ static int fill(const struct span *span, bool write)
 		return -ENOMEM;
 	range.notifier = &chunk->notifier;
 	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
+	/* Nothing can be entered while pages are held. */
 	if (range.hmm_pfns)
+		rc = wait_var_event_killable(&chunk->held,
+					     !READ_ONCE(chunk->held));
+	if (range.hmm_pfns && !rc)
 		rc = look_until_seen(&range, mm, span, write);
 	if (!rc)
 		rc = cmad_chunk_enter(chunk, &range, span->write);
@@ -293,11 +306,11 @@ static vm_fault_t map_fetch(struct vm_fault *vmf, bool write)
 	}
 	cmad_grant_put(grant);
 
-	if (!rc || rc == -EBUSY || rc == -EINTR || rc == -ENOMEM || !whole)
+	if (!rc || rc == -EBUSY || fatal_signal_pending(current) || !whole)
 		return VM_FAULT_RETRY;
 	/* Only a fault that holds its lock can end with an error. */
 	mmap_read_lock(mm);
-	return VM_FAULT_SIGBUS;
+	return rc == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
 static vm_fault_t map_fault(struct vm_fault *vmf)

@@ -57,6 +57,13 @@ static inline bool cmad_task_dumpable(struct task_struct *task,
 #endif
 }
 
+/* Else a page under a NUMA hint is taken as it is, and stays under it. */
+#ifdef CMAD_HAVE_HONOR_NUMA_FAULT
+#define CMAD_FOLL_NUMA FOLL_HONOR_NUMA_FAULT
+#else
+#define CMAD_FOLL_NUMA 0 /* always so */
+#endif
+
 /* get_user_pages_remote(), which once had an argument for the VMAs. */
 static inline long cmad_get_remote(struct mm_struct *mm, unsigned long start,
 				   unsigned long nr, unsigned int flags,
