@@ -201,7 +201,7 @@ struct cmad_grant {
 	unsigned long expires;
 	bool cacheable;
 	struct file *file;
-	struct mutex tables;
+	struct mutex tables; /* fills of one PMD, against each other */
 	struct rcu_work free;
 };
 
