@@ -88,7 +88,7 @@ void change(uintptr_t memory)
 /// Maps the same address of a peer and uses that, while the own memory changes.
 long map_and_change(pid_t pid, uintptr_t memory)
 {
-  constexpr long enough = 3000;
+  constexpr long enough = 1000;
   const Device device;
   const Mapping mapping(device.fd(), open_peer(device, pid), memory, shared_size,
                         PROT_READ | PROT_WRITE);
@@ -252,7 +252,7 @@ void make_many_vmas()
     mprotect(space + 2 * i * page, page, PROT_READ);
 }
 
-constexpr uint64_t enough_deferrals = 10;
+constexpr uint64_t enough_deferrals = 5;
 
 /// In the owner: its pages move and change, and children come that map it.
 long be_parent(Known &field)

@@ -172,7 +172,7 @@ TEST_F(Starve, FillsWhileTheOwnerChangesElsewhere)
 TEST_F(Starve, TheOwnerChangesTheVeryRange)
 {
   constexpr uint64_t tries = 3;
-  constexpr uint64_t enough_losers = 8;
+  constexpr uint64_t enough_losers = 5;
   uint64_t losers = 0; // copies that may have had to give up
   uint64_t given_up = 0;
   uint64_t most = 0;
