@@ -5,14 +5,11 @@
  * the peer or the mapper does to its address space, and how it ends.
  */
 #include "support/helper.hpp"
-#include "support/mapping.hpp"
-#include "support/peer.hpp"
+#include "support/map_fixture.hpp"
 
 #include <array>
 #include <csignal>
 #include <fcntl.h>
-#include <gtest/gtest.h>
-#include <optional>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -22,41 +19,6 @@
 
 namespace cma_test {
 namespace {
-
-constexpr size_t size = 8 * page;
-
-class Map : public testing::Test {
-protected:
-  void start(Kind kind = Kind::Anonymous, size_t length = size)
-  {
-    owner.emplace();
-    base = static_cast<uintptr_t>(
-        owner->call([=] { return static_cast<long>(make_memory(kind, length)); }));
-    if (base == 0)
-      GTEST_SKIP() << "this system has no " << name_of(kind) << " memory";
-    handle = static_cast<int32_t>(device.open(CMA_PEER_PID, owner->pid()).result);
-    ASSERT_GT(handle, 0);
-  }
-  /// The owner stores a byte, or, without one, tells its own.
-  long owner_byte(size_t offset, int value = -1)
-  {
-    auto *at = reinterpret_cast<volatile uint8_t *>(base + offset);
-    return owner->call([=]() -> long {
-      if (value >= 0)
-        *at = static_cast<uint8_t>(value);
-      return *at;
-    });
-  }
-  Mapping whole(int protection = PROT_READ | PROT_WRITE, size_t length = size)
-  {
-    return {device.fd(), handle, base, length, protection};
-  }
-
-  uintptr_t base = 0;
-  std::optional<Peer> owner;
-  Device device;
-  int32_t handle = 0;
-};
 
 class MapEvery : public Map, public testing::WithParamInterface<Kind> {};
 
@@ -172,26 +134,6 @@ TEST_F(Map, FaultsInOnlyWhatIsTouched)
   EXPECT_FALSE(is_there(page));
   EXPECT_TRUE(mapping.store(page, 1));
   EXPECT_EQ(owner_byte(page), 1);
-}
-
-/// What the owner has only read yet, it may have one huge page of zeros for.
-TEST_F(Map, ShowsHugeZeros)
-{
-  start(Kind::TransparentHuge, 2 * huge_page);
-  for (int round = 0; round < 2; round++) {
-    const Mapping mapping = whole(PROT_READ | PROT_WRITE, 2 * huge_page);
-    for (const size_t at : {size_t{0}, huge_page}) {
-      owner->call([place = base + at]() -> long {
-        return madvise(reinterpret_cast<void *>(place), huge_page, MADV_DONTNEED);
-      });
-      EXPECT_EQ(owner_byte(at), 0);
-      EXPECT_EQ(mapping.load(at + page), 0);
-      EXPECT_EQ(mapping.load(at + huge_page - 1), 0);
-    }
-    owner_byte(page, 5); // takes the zeros from one, the mapping's end from the other
-    EXPECT_EQ(mapping.load(page), 5);
-    EXPECT_EQ(mapping.load(0), 0);
-  }
 }
 
 TEST_F(Map, FollowsDiscardedPages)
