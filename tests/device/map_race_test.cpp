@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+/*
+ * Changes of an owner's memory, and faults, that meet others. Nobody may have
+ * a page back before every mapping of it is gone, whoever else is just about
+ * to take it away.
+ */
+#include "support/map_fixture.hpp"
+
+#include <array>
+#include <atomic>
+#include <fstream>
+#include <memory>
+#include <pthread.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace cma_test {
+namespace {
+
+constexpr uint64_t shown = 0x1111111111111111;    // the window's, when it is not zero
+constexpr uint64_t hidden = 0x5ec2e75ec2e70000;   // private memory's
+constexpr uint64_t intruder = 0x4141414141414141; // what is stored over a foreign word
+
+volatile uint64_t *word_at(uintptr_t address)
+{
+  return reinterpret_cast<volatile uint64_t *>(address);
+}
+
+long discard(uintptr_t address, size_t length)
+{
+  return madvise(reinterpret_cast<void *>(address), length, MADV_DONTNEED);
+}
+
+/// Lies in memory that all processes of a test share at one address.
+struct Board {
+  static Board &make()
+  {
+    return *new (reinterpret_cast<void *>(make_memory(Kind::SharedAnonymous, page)))
+        Board;
+  }
+
+  std::atomic<bool> stop = false;
+  std::atomic<int> busy = 0;         ///< processes that have begun
+  std::atomic<uint64_t> last = 0;    ///< what the mapper saw last
+  std::atomic<uint64_t> foreign = 0; ///< words it saw that never were in what it maps
+};
+
+/// Processes that map and unmap the owner's memory until the board says stop: somebody
+/// always has, or waits for, the lock of those who map it.
+class Busy {
+public:
+  Busy(Board &board, pid_t owner, uintptr_t base, int count) : board_(board)
+  {
+    Board *const shared = &board;
+    for (int i = 0; i < count; i++) {
+      peers_.push_back(std::make_unique<Peer>());
+      peers_.back()->post([=]() -> long {
+        const Device device;
+        const auto handle = static_cast<int32_t>(device.open(CMA_PEER_PID, owner).result);
+        for (map_and_unmap(device.fd(), handle, base), shared->busy++; !shared->stop;)
+          map_and_unmap(device.fd(), handle, base);
+        return 0;
+      });
+    }
+    while (board.busy < count)
+      usleep(1000);
+  }
+  Busy(const Busy &) = delete;
+  Busy &operator=(const Busy &) = delete;
+  ~Busy() { board_.stop = true; }
+
+private:
+  static void map_and_unmap(int fd, int32_t handle, uintptr_t base)
+  {
+    std::array<void *, 64> at;
+    for (auto *&one : at)
+      one = mmap(nullptr, page, PROT_READ, MAP_SHARED, fd,
+                 static_cast<off_t>(CMA_MAP_OFFSET(handle, base)));
+    for (auto *one : at)
+      munmap(one, page);
+  }
+
+  Board &board_;
+  std::vector<std::unique_ptr<Peer>> peers_;
+};
+
+class MapRace : public Map {
+protected:
+  Board &board = Board::make();
+};
+
+/// Page 1 is discarded, and somebody else's discard, of which a page is shown so often
+/// that it takes its time, is under way.
+struct Meeting {
+  const char *name;
+  size_t often;  ///< the page that is shown so often
+  size_t first;  ///< where the other discard begins
+  size_t length; ///< and how long it is
+  int others;    ///< processes that map and unmap meanwhile
+};
+// Pages are hidden in their order: in the first two cases page 1 when the other discard,
+// which has it, too, is nearly through; in the last one early by one that has it not.
+constexpr std::array meetings = {
+    Meeting{"OfTheSame", 0, 0, 2 * page, 0},
+    Meeting{"OfTheSameAmongOthers", 0, 0, 2 * page, 2},
+    Meeting{"OfAnotherAmongOthers", 2 * page, 2 * page, page, 4},
+};
+
+/// Shows one page of the owner's very often, and watches page 1.
+long watch(Board &board, pid_t owner, uintptr_t base, size_t often)
+{
+  constexpr int many = 8000;
+  const OwnMapping mapping(owner, base + page, page);
+  const auto offset = static_cast<off_t>(CMA_MAP_OFFSET(mapping.handle(), base + often));
+  for (int i = 0; i < many; i++) {
+    void *at = mmap(nullptr, page, PROT_READ, MAP_SHARED, mapping.device().fd(), offset);
+    require(at != MAP_FAILED, "mmap of a page, often");
+    static_cast<void>(*static_cast<volatile char *>(at));
+  }
+  volatile uint64_t *word = word_at(reinterpret_cast<uintptr_t>(mapping.at(0)));
+  while (!board.stop) {
+    const uint64_t now = *word;
+    board.last = now;
+    if (now == 0 || now == shown)
+      continue;
+    board.foreign++;
+    *word = intruder;
+  }
+  return 0;
+}
+
+/// As soon as the discard of page 1 is through its page may be anybody's. How many words
+/// were stored to in memory that nobody maps.
+long discard_together(Board &board, uintptr_t base, Meeting meeting, int rounds)
+{
+  constexpr size_t fresh = 64 * page;
+  const uintptr_t own = make_memory(Kind::Anonymous, fresh);
+  madvise(reinterpret_cast<void *>(own), fresh, MADV_NOHUGEPAGE);
+  long overwritten = 0;
+  for (int round = 0; round < rounds; round++) {
+    *word_at(base + meeting.often) = shown; // seen with page 1, when that is touched
+    *word_at(base + page) = shown;
+    for (int wait = 0; board.last != shown && wait < 1000; wait++)
+      usleep(100);
+    std::thread other([=] { discard(base + meeting.first, meeting.length); });
+    usleep(static_cast<useconds_t>(500 + round % 8 * 500));
+    discard(base + page, page);
+    for (size_t i = 0; i < fresh; i += page)
+      *word_at(own + i) = hidden + i;
+    usleep(2000); // the mapper's turn
+    for (size_t i = 0; i < fresh; i += page)
+      overwritten += *word_at(own + i) == intruder;
+    discard(own, fresh);
+    other.join();
+  }
+  return overwritten;
+}
+
+class MapMeeting : public MapRace, public testing::WithParamInterface<Meeting> {};
+
+TEST_P(MapMeeting, NobodyHasAPageBackThatIsStillShown)
+{
+  constexpr int rounds = 40;
+  start();
+  Board *const shared = &board;
+  const pid_t pid = owner->pid();
+  const uintptr_t from = base;
+  const Meeting meeting = GetParam();
+  Peer mapper;
+  const Busy busy(board, pid, base, meeting.others);
+  mapper.post([=] { return watch(*shared, pid, from, meeting.often); });
+  EXPECT_EQ(owner->call([=] { return discard_together(*shared, from, meeting, rounds); }),
+            0);
+  board.stop = true;
+  EXPECT_EQ(mapper.answer(), 0);
+  EXPECT_EQ(board.foreign, 0);
+}
+INSTANTIATE_TEST_SUITE_P(Discards, MapMeeting, testing::ValuesIn(meetings),
+                         [](const auto &info) { return std::string(info.param.name); });
+
+/// Threads that touch one mapping after the other, all at the same time: one byte each.
+class Touchers {
+public:
+  explicit Touchers(unsigned count)
+  {
+    pthread_barrier_init(&barrier_, nullptr, count + 1);
+    for (unsigned i = 0; i < count; i++)
+      threads_.emplace_back([=, this] { run(i); });
+  }
+  Touchers(const Touchers &) = delete;
+  Touchers &operator=(const Touchers &) = delete;
+  ~Touchers()
+  {
+    mapping_ = nullptr;
+    pthread_barrier_wait(&barrier_);
+    for (auto &thread : threads_)
+      thread.join();
+    pthread_barrier_destroy(&barrier_);
+  }
+
+  static size_t offset_of(unsigned i) { return i * 73 * page % huge_page; }
+  void touch(const Mapping &mapping, bool write)
+  {
+    mapping_ = &mapping;
+    write_ = write;
+    pthread_barrier_wait(&barrier_);
+    pthread_barrier_wait(&barrier_);
+  }
+
+private:
+  void run(unsigned i)
+  {
+    for (unsigned round = 0;; round++) {
+      pthread_barrier_wait(&barrier_);
+      if (mapping_ == nullptr)
+        return;
+      auto *at = reinterpret_cast<volatile uint8_t *>(mapping_->at(offset_of(i)));
+      for (volatile unsigned delay = i * (round % 37); delay > 0;)
+        delay = delay - 1;
+      if (write_)
+        *at = 2;
+      else
+        static_cast<void>(*at);
+      pthread_barrier_wait(&barrier_);
+    }
+  }
+
+  pthread_barrier_t barrier_;
+  const Mapping *mapping_ = nullptr;
+  bool write_ = false;
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(MapRace, HugeEntriesAndPageTablesExcludeEachOther)
+{
+  constexpr unsigned count = 4;
+  constexpr int rounds = 1500;
+  start(Kind::TransparentHuge, huge_page);
+  if (IsSkipped())
+    return;
+  const uintptr_t at = base;
+  // Nothing is known of the page afterwards, and it still is one.
+  const auto forget = [=]() -> long {
+    protect(at, huge_page, PROT_READ);
+    protect(at, huge_page, PROT_READ | PROT_WRITE);
+    for (size_t i = 0; i < huge_page; i += page)
+      *reinterpret_cast<volatile uint8_t *>(at + i) = 1;
+    return 0;
+  };
+  Touchers touchers(count);
+  for (int round = 0; round < rounds; round++) {
+    const bool write = round % 2 != 0;
+    owner->call(forget);
+    const Mapping mapping = whole(PROT_READ | PROT_WRITE, huge_page);
+    ASSERT_EQ(mapping.error(), 0);
+    touchers.touch(mapping, write);
+    for (unsigned i = 0; i < count; i++)
+      ASSERT_EQ(mapping.load(Touchers::offset_of(i)), write ? 2 : 1) << round;
+  }
+}
+
+int64_t deferrals()
+{
+  int64_t number = -1;
+  std::ifstream("/sys/class/misc/cma/deferrals") >> number;
+  return number;
+}
+
+/// Memory that the system could give to somebody, in kB.
+int64_t available()
+{
+  std::ofstream("/proc/sys/vm/drop_caches") << 3;
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string word; meminfo >> word;) {
+    int64_t value = 0;
+    if (word == "MemAvailable:" && meminfo >> value)
+      return value;
+  }
+  return -1;
+}
+
+/// Eight processes keep the lock of those who map the owner busy, so that its changes
+/// must take the long way: a page is kept until it can be hidden.
+class MapBusy : public MapRace {
+protected:
+  static constexpr int processes = 8;
+
+  /// Goes on, a few rounds at least, until the long way was taken often enough.
+  template<class Round>
+  void until_deferred(int64_t enough, const Round &round)
+  {
+    constexpr int least = 20;
+    constexpr int most = 3000;
+    const int64_t before = deferrals();
+    int done = 0;
+    while (done < most && !HasFailure() &&
+           (done < least || deferrals() < before + enough))
+      round(static_cast<uint8_t>(done++ % 100 + 1));
+    EXPECT_GE(deferrals(), before + enough) << "in " << done << " rounds";
+  }
+  /// The byte that the mapper sees, which may be an old one for a while: where the owner
+  /// discards a page, or stores to what was a page of zeros, it does not wait for ever.
+  static int soon(const Mapping &mapping, size_t offset, int expected)
+  {
+    int seen = mapping.load(offset);
+    for (int wait = 0; seen != expected && wait < 10000; wait++) {
+      usleep(1000);
+      seen = mapping.load(offset);
+    }
+    return seen;
+  }
+};
+
+TEST_F(MapBusy, UnmappedPagesAreHiddenAtOnce)
+{
+  start();
+  const Mapping mapping = whole();
+  const Busy busy(board, owner->pid(), base, processes);
+  const uintptr_t at = base;
+  until_deferred(20, [&](uint8_t value) {
+    owner_byte(page, value);
+    EXPECT_EQ(soon(mapping, page, value), value); // it showed a page of zeros
+    owner->call([=] { return unmap(at + page, page), 0L; });
+    EXPECT_EQ(mapping.load(page), Mapping::bus);
+    owner->call([=] { return renew(at + page, page), 0L; });
+    EXPECT_EQ(mapping.load(page), 0);
+  });
+}
+
+TEST_F(MapBusy, ProtectedPagesAreNotStoredToAnyMore)
+{
+  start();
+  const Mapping mapping = whole();
+  const Busy busy(board, owner->pid(), base, processes);
+  const uintptr_t at = base;
+  until_deferred(20, [&](uint8_t value) {
+    EXPECT_TRUE(mapping.store(page, value));
+    owner->call([=] { return protect(at + page, page, PROT_READ), 0L; });
+    EXPECT_FALSE(mapping.store(page, 0));
+    EXPECT_EQ(owner_byte(page), value);
+    owner->call([=] { return protect(at + page, page, PROT_READ | PROT_WRITE), 0L; });
+  });
+}
+
+TEST_F(MapBusy, DiscardedPagesGoAndNoneIsKept)
+{
+  constexpr size_t length = 256 * page;
+  constexpr int64_t enough = 64L << 20; // bytes
+  start(Kind::Anonymous, length);
+  const Mapping mapping = whole(PROT_READ | PROT_WRITE, length);
+  const uintptr_t at = base;
+  const int64_t before = available();
+  {
+    const Busy busy(board, owner->pid(), base, processes);
+    until_deferred(enough / static_cast<int64_t>(page), [&](uint8_t value) {
+      owner->call([=]() -> long {
+        for (size_t i = 0; i < length; i += page)
+          *reinterpret_cast<volatile uint8_t *>(at + i) = value;
+        return 0;
+      });
+      for (size_t i = 0; i < length; i += page)
+        ASSERT_EQ(soon(mapping, i, value), value);
+      EXPECT_EQ(owner->call([=] { return discard(at, length); }), 0);
+      for (const size_t i : {size_t{0}, length - page})
+        ASSERT_EQ(soon(mapping, i, 0), 0);
+    });
+  }
+  // Not at once: the kernel has yet to free what the others used.
+  const int64_t half = before - (enough >> 11);
+  int64_t now = available();
+  for (int wait = 0; now < half && wait < 20; wait++, now = available())
+    sleep(1);
+  EXPECT_GT(now, half) << "kB";
+}
+
+TEST_F(MapBusy, StoresToPagesOfAFileAreKept)
+{
+  start(Kind::Memfd);
+  if (IsSkipped())
+    return;
+  const Mapping mapping = whole();
+  const Busy busy(board, owner->pid(), base, processes);
+  const uintptr_t at = base;
+  until_deferred(20, [&](uint8_t value) {
+    // The mapper never stops to store, whatever becomes of the owner's page tables.
+    std::atomic<bool> enough = false;
+    std::thread storing([&] {
+      for (uint8_t more = 0; !enough; more++)
+        *reinterpret_cast<volatile uint8_t *>(mapping.at(page)) = more;
+      *reinterpret_cast<volatile uint8_t *>(mapping.at(page)) = value;
+    });
+    EXPECT_EQ(owner->call([=] { return discard(at, size); }), 0);
+    enough = true;
+    storing.join();
+    EXPECT_EQ(owner_byte(page), value);
+    // Out of memory, where there is swap.
+    EXPECT_EQ(owner->call([=]() -> long {
+      return madvise(reinterpret_cast<void *>(at), size, MADV_PAGEOUT);
+    }),
+              0);
+    EXPECT_EQ(owner_byte(page), value);
+    EXPECT_EQ(mapping.load(page), value);
+  });
+}
+
+TEST_F(MapBusy, AnOwnerThatEndsShowsNothing)
+{
+  constexpr int rounds = 10;
+  for (int round = 0; round < rounds; round++) {
+    start();
+    board.stop = false;
+    board.busy = 0;
+    const Mapping mapping = whole();
+    const Busy busy(board, owner->pid(), base, processes / 2);
+    for (size_t i = 0; i < size; i += page)
+      ASSERT_TRUE(mapping.store(i, 7));
+    owner->kill(SIGKILL);
+    owner->wait();
+    EXPECT_EQ(mapping.load(0), Mapping::bus);
+    EXPECT_EQ(mapping.load(size - page), Mapping::bus);
+  }
+}
+
+} // namespace
+} // namespace cma_test
