@@ -48,6 +48,8 @@ int helper_main(int argc, char **argv)
     return use_fd(argv);
   if (name == "sleep")
     return sleep_long();
+  if (name == "unload-among-exits")
+    return unload_among_exits();
   return 2;
 }
 

@@ -12,6 +12,10 @@ namespace cma_test {
 /// The test binary as a helper; argv[0] is the helper's name.
 int helper_main(int argc, char **argv);
 
+/// unload-among-exits: unloads the module while processes exit of which it still knows
+/// memory. Nothing else may have the device open. Exits with 0 if it is gone.
+int unload_among_exits();
+
 /// The absolute path of the test binary.
 std::string own_path();
 /// The absolute path of a program that is built beside the test binary.
