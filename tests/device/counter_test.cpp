@@ -69,7 +69,8 @@ protected:
 
 TEST_F(Observed, CountersAreReadableByAll)
 {
-  for (const char *name : {"copies", "bytes", "faults", "denials"}) {
+  for (const char *name : {"copies", "bytes", "faults", "denials", "fills", "collisions",
+                           "invalidations", "evictions", "flattenings", "deferrals"}) {
     struct stat status {};
     ASSERT_EQ(stat(counter_path(name).c_str(), &status), 0) << name;
     EXPECT_EQ(status.st_mode & 0777, 0444) << name;

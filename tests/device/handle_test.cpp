@@ -69,6 +69,24 @@ TEST_F(Handle, OnlyOpenHandlesOfThisFileAreKnown)
   EXPECT_EQ(twin.device().close(known), fails(ENOENT));
 }
 
+TEST_F(Handle, AStrictCopyDoesNoMoreThanTheHandleWasOpenedFor)
+{
+  const auto strict = [&](uint32_t access, bool write) {
+    auto open = sized<cma_ioc_open>();
+    open.peer_type = CMA_PEER_PID;
+    open.peer = twin.target().pid;
+    open.access = access;
+    EXPECT_EQ(twin.device().call(CMA_IOC_OPEN, &open), gives(0));
+    return run(twin.device(), Route::HandleStrict, {0, -1, open.handle},
+               {write, &local, 1, &remote, 1, 0});
+  };
+  EXPECT_EQ(strict(CMA_ACCESS_READ, false), gives(64));
+  EXPECT_EQ(strict(CMA_ACCESS_READ, true), fails(EACCES));
+  EXPECT_EQ(strict(CMA_ACCESS_WRITE, false), fails(EACCES));
+  EXPECT_EQ(strict(CMA_ACCESS_WRITE, true), gives(64));
+  EXPECT_EQ(strict(CMA_ACCESS_READ | CMA_ACCESS_WRITE, true), gives(64));
+}
+
 TEST_F(Handle, EachHandleIsItsOwnPeers)
 {
   std::vector<std::unique_ptr<Peer>> peers;

@@ -258,6 +258,10 @@ TEST_F(Map, IsNotInherited)
   int status = 0;
   waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
+  // Nor does the mapper have a say in that.
+  EXPECT_EQ(
+      Outcome::of(madvise(reinterpret_cast<void *>(mapping.at(0)), page, MADV_DOFORK)),
+      fails(EINVAL));
 }
 
 TEST_F(Map, CannotBePinned)
