@@ -94,6 +94,9 @@ bool Board::wants() const
 {
   if (changes() == 0)
     return true;
+  if (loaded < std::min(enough_loads_, least_loads) ||
+      stored < std::min<uint64_t>(enough_stores_, 1))
+    return true;
   if (stale_wanted_ && (found(Wrong::Stale) == 0 || found(Wrong::StaleLoad) == 0))
     return true;
   for (size_t i = 0; i < wanted_.size(); i++)

@@ -171,7 +171,9 @@ public:
   bool running() const;
   /// Too little was done, above all, as long as this was not.
   void want(Op op) { wanted_.at(static_cast<size_t>(op)) = true; }
-  /// Too little was done without loads from mappings, or without stores into them.
+  /// Too little was done without loads from mappings, or without stores into them, and
+  /// above all without the least of them.
+  static constexpr uint64_t least_loads = 50; ///< pages
   void want_mapped(bool stores)
   {
     enough_loads_ = 1000;
