@@ -123,6 +123,8 @@ void cmad_hide_later(struct cmad_chunk *chunk, unsigned long first,
 		chunk->held++;
 		cmad_count(deferrals, 1);
 	}
+	/* Held entries are not to be forgotten, whoever went meanwhile. */
+	chunk->mapped = true;
 	queue_work(cmad_hide_wq, &chunk->hide);
 }
 
