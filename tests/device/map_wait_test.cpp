@@ -6,6 +6,7 @@
  */
 #include "support/map_fixture.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <fcntl.h>
@@ -27,6 +28,8 @@ class MapSignal : public testing::Test {
 protected:
   static constexpr size_t size = 1UL << 20;
   static constexpr int rounds = 40;
+  static constexpr int enough = 8; ///< on a machine where they take long
+  static constexpr std::chrono::seconds long_time{60};
 
   /// A process that nobody mapped yet. It has many mappings, all of which the kernel
   /// locks for the first who does, so that a signal comes in time.
@@ -59,7 +62,12 @@ protected:
   {
     const uintptr_t memory = make_memory(Kind::Anonymous, size);
     *reinterpret_cast<volatile char *>(memory) = 5;
-    for (int round = 0; round < rounds; round++) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto goes_on = [&](int round) {
+      return round < enough ||
+             (round < rounds && std::chrono::steady_clock::now() < start + long_time);
+    };
+    for (int round = 0; goes_on(round); round++) {
       SCOPED_TRACE(round);
       const Peer owner(have_many_mappings);
       Peer mapper;
