@@ -249,9 +249,8 @@ const char *name(Seen seen)
 
 Touch named(Touch touch)
 {
-  touch.name = "touch " + words(touch.bytes) + " " + name(touch.pages) + " " +
-               name(touch.access) + (touch.populate ? ", populated" : "") +
-               name(touch.seen);
+  touch.name = (touch.populate ? "populate " : "touch ") + words(touch.bytes) + " " +
+               name(touch.pages) + " " + name(touch.access) + name(touch.seen);
   return touch;
 }
 
