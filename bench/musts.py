@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 from results import YARDSTICK, by_key, cost, unit_of
 
 
-MANY, FEW = "100000 ", "1000 "  # how the cases begin that a growth is about
+FEW = 1000  # attachments, and what a growth is measured by
 
 
 class Must(NamedTuple):
@@ -37,7 +37,7 @@ MUSTS = (
     Must("6.12 7.2", "touch 2 MiB thp *", "mapping", instructions=60),
     Must("5.10 6.1 6.12 7.2", "* 1 MiB *", "mapping", memcpy=1.01),
     # To make and to drop attachments grows as the trees do that they are in: log 100,000 / log 1,000 is 1.67.
-    Must("5.10 6.1 6.12 7.2", MANY + "attachments, *", "mapping", growth=1.67),
+    Must("5.10 6.1 6.12 7.2", "*0000 attachments, *", "mapping", growth=1.67),
     # A peer that is known, even where its memory is not.
     Must("5.10 6.1 6.12 7.2", "*", "cma_*", times=1.0),
     Must("uml", "read 4 MiB 4k", "cma_*", times=2.5),
@@ -66,7 +66,7 @@ def judge(kernel, rows, complete):
 
 def few_of(row):
     """The key of what this row's growth is told by."""
-    return FEW + row["case"].removeprefix(MANY), row["mechanism"]
+    return f"{FEW} {row['case'].partition(' ')[2]}", row["mechanism"]
 
 
 def excess(must, row, costs):
@@ -81,10 +81,10 @@ def excess(must, row, costs):
         if count > must.memcpy * floor:
             return f"takes {count:.0f} {unit}, memcpy {floor:.0f}, must take at most {must.memcpy} times as many"
     elif must.growth:
-        few = costs[few_of(row)] * int(MANY) / int(FEW)
-        if count > must.growth * few:
-            return (f"takes {count / int(MANY):.0f} {unit} each, {count / few:.2f} times what each of {FEW.strip()} "
-                    f"takes, must be at most {must.growth}")
+        each, each_of_few = count / row["segments"], costs[few_of(row)] / FEW
+        if each > must.growth * each_of_few:
+            return (f"takes {each:.0f} {unit} each, {each / each_of_few:.2f} times what each of {FEW} takes, "
+                    f"must be at most {must.growth}")
     else:
         yardstick = costs[row["case"], YARDSTICK]
         if yardstick < must.times * count:

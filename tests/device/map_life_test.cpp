@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * Mappings in company: two processes that map each other, mappings of mappings,
- * many threads and many mappings, while both sides change their memory.
+ * many threads, while both sides change their memory.
  */
 #include "support/mapping.hpp"
 #include "support/peer.hpp"
 
 #include <atomic>
-#include <chrono>
 #include <fcntl.h>
-#include <fstream>
 #include <gtest/gtest.h>
-#include <memory>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -144,73 +141,6 @@ TEST(MapLife, ThreadsFaultTogether)
     thread.join();
   for (size_t i = 0; i < size; i += page)
     EXPECT_GE(mapping.load(i), 0);
-}
-
-/// How long a process with so many mappings takes to end, in microseconds.
-long time_of_end(uintptr_t memory, pid_t owner, int count)
-{
-  Peer mapper;
-  EXPECT_EQ(mapper.call([=]() -> long {
-    const Device device;
-    const auto handle = static_cast<int32_t>(open_peer(device, owner));
-    const auto offset = static_cast<off_t>(CMA_MAP_OFFSET(handle, memory));
-    for (int i = 0; i < count; i++) {
-      void *at = mmap(nullptr, page, PROT_READ, MAP_SHARED, device.fd(), offset);
-      if (at == MAP_FAILED)
-        return -errno;
-      static_cast<void>(*static_cast<volatile char *>(at));
-    }
-    return 0;
-  }),
-            0);
-  const auto start = std::chrono::steady_clock::now();
-  mapper.kill(SIGKILL);
-  mapper.wait();
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-TEST(MapLife, ManyMappingsEndInTimeThatGrowsAsTheyDo)
-{
-  std::ofstream("/proc/sys/vm/max_map_count") << 200000;
-  const uintptr_t memory = make_memory(Kind::Anonymous, size);
-  Peer owner;
-  const long few = time_of_end(memory, owner.pid(), 2000);
-  const long many = time_of_end(memory, owner.pid(), 20000);
-  // Ten times as many: ten times as long, not a hundred times.
-  EXPECT_LT(many, 40 * few) << few << " us and " << many << " us";
-}
-
-TEST(MapLife, AMappingDoesNotKeepTheMemoryOfADyingOwner)
-{
-  const uintptr_t memory = make_memory(Kind::Anonymous, size);
-  Peer owner([=] { std::fill_n(reinterpret_cast<uint8_t *>(memory), size, 7); });
-  const Device device;
-  const Mapping mapping(device.fd(), static_cast<int32_t>(open_peer(device, owner.pid())),
-                        memory, size, PROT_READ | PROT_WRITE);
-  for (size_t i = 0; i < size; i += page)
-    ASSERT_EQ(mapping.load(i), 7);
-  // It is killed, and held up before it gives back anything itself.
-  ASSERT_EQ(ptrace(PTRACE_SEIZE, owner.pid(), 0, PTRACE_O_TRACEEXIT), 0);
-  owner.kill(SIGKILL);
-  int status = 0;
-  ASSERT_EQ(waitpid(owner.pid(), &status, 0), owner.pid());
-  ASSERT_EQ(status >> 8, SIGTRAP | PTRACE_EVENT_EXIT << 8);
-  // The out-of-memory killer's way, which may not wait for anybody.
-  const auto reaped = Outcome::of(syscall(SYS_process_mrelease, owner.pidfd(), 0));
-  if (reaped != fails(ENOSYS)) {
-    EXPECT_EQ(reaped, gives(0));
-    for (int wait = 0; mapping.load(0) == 7 && wait < 10000; wait++)
-      usleep(1000);
-    EXPECT_EQ(mapping.load(0), Mapping::bus);
-    EXPECT_EQ(mapping.load(size - page), Mapping::bus);
-  }
-  ptrace(PTRACE_DETACH, owner.pid(), 0, 0);
-  owner.wait();
-  EXPECT_EQ(mapping.load(0), Mapping::bus);
-  if (reaped == fails(ENOSYS))
-    GTEST_SKIP() << "this kernel has no process_mrelease(2)";
 }
 
 } // namespace
