@@ -91,36 +91,58 @@ protected:
   Board &board = Board::make();
 };
 
-/// Page 1 is discarded, and somebody else's discard, of which a page is shown so often
-/// that it takes its time, is under way.
+struct Range {
+  size_t offset;
+  size_t length;
+};
+constexpr size_t some = 128 * page;
+constexpr Range low = {0, some};
+constexpr size_t watched = 256 * page;
+constexpr Range high = {384 * page, some};
+
+/// A page is discarded while another discard is under way, of pages before or behind it
+/// that are shown so often that it takes its time.
 struct Meeting {
   const char *name;
-  size_t often;  ///< the page that is shown so often
-  size_t first;  ///< where the other discard begins
-  size_t length; ///< and how long it is
-  int others;    ///< processes that map and unmap meanwhile
+  Range before;    ///< what is discarded first, if anything
+  Range other;     ///< and a little later
+  useconds_t step; ///< by so much later still comes the page, in each round more
+  int others;      ///< processes that map and unmap meanwhile
+  int rounds;
 };
-// Pages are hidden in their order: in the first two cases page 1 when the other discard,
-// which has it, too, is nearly through; in the last one early by one that has it not.
+// Pages are hidden in their order. In the first two cases the page is the last one of the
+// other discard. In the last one it is none of that: since the lock is busy, all that the
+// owner shows is hidden for the others' sake, and the page may be shown again meanwhile.
 constexpr std::array meetings = {
-    Meeting{"OfTheSame", 0, 0, 2 * page, 0},
-    Meeting{"OfTheSameAmongOthers", 0, 0, 2 * page, 2},
-    Meeting{"OfAnotherAmongOthers", 2 * page, 2 * page, page, 4},
+    Meeting{"OfTheSame", {}, {0, watched + page}, 500, 0, 20},
+    Meeting{"OfTheSameAmongOthers", {}, {0, watched + page}, 500, 2, 20},
+    Meeting{"OfAnotherAmongOthers",
+            {high.offset + some / 2, some / 2},
+            {high.offset, some / 2},
+            1000,
+            4,
+            50},
 };
 
-/// Shows one page of the owner's very often, and watches page 1.
-long watch(Board &board, pid_t owner, uintptr_t base, size_t often)
+/// Shows what is before and behind the page very often, and watches the page.
+long watch(Board &board, pid_t owner, uintptr_t base)
 {
-  constexpr int many = 8000;
-  const OwnMapping mapping(owner, base + page, page);
-  const auto offset = static_cast<off_t>(CMA_MAP_OFFSET(mapping.handle(), base + often));
-  for (int i = 0; i < many; i++) {
-    void *at = mmap(nullptr, page, PROT_READ, MAP_SHARED, mapping.device().fd(), offset);
-    require(at != MAP_FAILED, "mmap of a page, often");
+  constexpr int many = 1500;
+  const OwnMapping mapping(owner, base + watched, page);
+  for (int i = 0; i < 2 * many; i++) {
+    const Range &range = i < many ? low : high;
+    const uint64_t offset = CMA_MAP_OFFSET(mapping.handle(), base + range.offset);
+    void *at = mmap(nullptr, range.length, PROT_READ, MAP_SHARED, mapping.device().fd(),
+                    static_cast<off_t>(offset));
+    require(at != MAP_FAILED, "mmap of pages, often");
     static_cast<void>(*static_cast<volatile char *>(at));
   }
+  const OwnMapping below(owner, base + low.offset, low.length, PROT_READ);
+  const OwnMapping behind(owner, base + high.offset, high.length, PROT_READ);
   volatile uint64_t *word = word_at(reinterpret_cast<uintptr_t>(mapping.at(0)));
   while (!board.stop) {
+    // Or nothing would be known of them any more, and nothing to be hidden.
+    static_cast<void>(*below.at(0) + *behind.at(0) + *behind.at(some / 2));
     const uint64_t now = *word;
     board.last = now;
     if (now == 0 || now == shown)
@@ -131,32 +153,37 @@ long watch(Board &board, pid_t owner, uintptr_t base, size_t often)
   return 0;
 }
 
-/// As soon as the discard of page 1 is through its page may be anybody's. How many words
-/// were stored to in memory that nobody maps.
-long discard_together(Board &board, uintptr_t base, Meeting meeting, int rounds)
+/// As soon as the discard of the page is through it may be anybody's. How many words were
+/// stored to in memory that nobody maps.
+long discard_together(Board &board, uintptr_t base, const Meeting &meeting)
 {
-  constexpr size_t fresh = 64 * page;
-  const uintptr_t own = make_memory(Kind::Anonymous, fresh);
-  madvise(reinterpret_cast<void *>(own), fresh, MADV_NOHUGEPAGE);
+  const uintptr_t own = make_memory(Kind::Anonymous, some);
+  const auto discard_range = [=](Range range) {
+    discard(base + range.offset, range.length);
+  };
+  madvise(reinterpret_cast<void *>(own), some, MADV_NOHUGEPAGE);
   long overwritten = 0;
   const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  for (int round = 0; round < rounds; round++) {
+  for (int round = 0; round < meeting.rounds; round++) {
     // Enough, on a machine where they take long.
     if (round >= 5 && std::chrono::steady_clock::now() > late)
       break;
-    *word_at(base + meeting.often) = shown; // seen with page 1, when that is touched
-    *word_at(base + page) = shown;
+    for (size_t i = 0; i < huge_page; i += page)
+      *word_at(base + i) = shown;
     for (int wait = 0; board.last != shown && wait < 1000; wait++)
       usleep(100);
-    std::thread other([=] { discard(base + meeting.first, meeting.length); });
-    usleep(static_cast<useconds_t>(500 + round % 8 * 500));
-    discard(base + page, page);
-    for (size_t i = 0; i < fresh; i += page)
+    std::thread before(discard_range, meeting.before);
+    usleep(2000);
+    std::thread other(discard_range, meeting.other);
+    usleep(static_cast<useconds_t>(1 + round % 10) * meeting.step);
+    discard(base + watched, page);
+    for (size_t i = 0; i < some; i += page)
       *word_at(own + i) = hidden + i;
     usleep(2000); // the mapper's turn
-    for (size_t i = 0; i < fresh; i += page)
+    for (size_t i = 0; i < some; i += page)
       overwritten += *word_at(own + i) == intruder;
-    discard(own, fresh);
+    discard(own, some);
+    before.join();
     other.join();
   }
   return overwritten;
@@ -166,17 +193,18 @@ class MapMeeting : public MapRace, public testing::WithParamInterface<Meeting> {
 
 TEST_P(MapMeeting, NobodyHasAPageBackThatIsStillShown)
 {
-  constexpr int rounds = 40;
-  start();
+  start(Kind::Anonymous, huge_page);
   Board *const shared = &board;
   const pid_t pid = owner->pid();
   const uintptr_t from = base;
   const Meeting meeting = GetParam();
+  owner->call([=]() -> long {
+    return madvise(reinterpret_cast<void *>(from), huge_page, MADV_NOHUGEPAGE);
+  });
   Peer mapper;
   const Busy busy(board, pid, base, meeting.others);
-  mapper.post([=] { return watch(*shared, pid, from, meeting.often); });
-  EXPECT_EQ(owner->call([=] { return discard_together(*shared, from, meeting, rounds); }),
-            0);
+  mapper.post([=] { return watch(*shared, pid, from); });
+  EXPECT_EQ(owner->call([=] { return discard_together(*shared, from, meeting); }), 0);
   board.stop = true;
   EXPECT_EQ(mapper.answer(), 0);
   EXPECT_EQ(board.foreign, 0);
