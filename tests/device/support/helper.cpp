@@ -48,8 +48,8 @@ int helper_main(int argc, char **argv)
     return use_fd(argv);
   if (name == "sleep")
     return sleep_long();
-  if (name == "unload-among-exits")
-    return unload_among_exits();
+  if (name == "unload-among-exits" && argc == 2)
+    return unload_among_exits(std::chrono::milliseconds(atoi(argv[1])));
   return 2;
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace cma_test {
@@ -12,9 +13,10 @@ namespace cma_test {
 /// The test binary as a helper; argv[0] is the helper's name.
 int helper_main(int argc, char **argv);
 
-/// unload-among-exits: unloads the module while processes exit of which it still knows
-/// memory. Nothing else may have the device open. Exits with 0 if it is gone.
-int unload_among_exits();
+/// unload-among-exits MS: unloads the module while processes exit of which it still knows
+/// memory, one after the other. Nothing else may have the device open. Exits with 0 if it
+/// is gone.
+int unload_among_exits(std::chrono::milliseconds pause);
 
 /// The absolute path of the test binary.
 std::string own_path();

@@ -65,7 +65,7 @@ bool unload()
 
 } // namespace
 
-int unload_among_exits()
+int unload_among_exits(std::chrono::milliseconds pause)
 {
   std::vector<std::unique_ptr<Peer>> peers;
   const uintptr_t base = make_memory(Kind::Anonymous, chunks * huge_page);
@@ -85,10 +85,10 @@ int unload_among_exits()
   for (const auto &peer : peers)
     peer->post([=] { return change(base); });
   std::thread ending([&] {
-    std::this_thread::sleep_for(20ms);
+    std::this_thread::sleep_for(pause);
     for (const auto &peer : peers) {
       peer->kill(SIGKILL);
-      std::this_thread::sleep_for(8ms);
+      std::this_thread::sleep_for(pause);
     }
   });
   const bool gone = unload();
