@@ -143,5 +143,36 @@ TEST(MapLife, ThreadsFaultTogether)
     EXPECT_GE(mapping.load(i), 0);
 }
 
+TEST(MapLife, AMappingDoesNotKeepTheMemoryOfADyingOwner)
+{
+  const uintptr_t memory = make_memory(Kind::Anonymous, size);
+  Peer owner([=] { std::fill_n(reinterpret_cast<uint8_t *>(memory), size, 7); });
+  const Device device;
+  const Mapping mapping(device.fd(), static_cast<int32_t>(open_peer(device, owner.pid())),
+                        memory, size, PROT_READ | PROT_WRITE);
+  for (size_t i = 0; i < size; i += page)
+    ASSERT_EQ(mapping.load(i), 7);
+  // It is killed, and held up before it gives back anything itself.
+  ASSERT_EQ(ptrace(PTRACE_SEIZE, owner.pid(), 0, PTRACE_O_TRACEEXIT), 0);
+  owner.kill(SIGKILL);
+  int status = 0;
+  ASSERT_EQ(waitpid(owner.pid(), &status, 0), owner.pid());
+  ASSERT_EQ(status >> 8, SIGTRAP | PTRACE_EVENT_EXIT << 8);
+  // The out-of-memory killer's way, which may not wait for anybody.
+  const auto reaped = Outcome::of(syscall(SYS_process_mrelease, owner.pidfd(), 0));
+  if (reaped != fails(ENOSYS)) {
+    EXPECT_EQ(reaped, gives(0));
+    for (int wait = 0; mapping.load(0) == 7 && wait < 10000; wait++)
+      usleep(1000);
+    EXPECT_EQ(mapping.load(0), Mapping::bus);
+    EXPECT_EQ(mapping.load(size - page), Mapping::bus);
+  }
+  ptrace(PTRACE_DETACH, owner.pid(), 0, 0);
+  owner.wait();
+  EXPECT_EQ(mapping.load(0), Mapping::bus);
+  if (reaped == fails(ENOSYS))
+    GTEST_SKIP() << "this kernel has no process_mrelease(2)";
+}
+
 } // namespace
 } // namespace cma_test
