@@ -18,6 +18,7 @@
  * Under a chunk's lock nothing allocates, faults, sleeps for an mmap_lock or
  * puts an mm: invalidation waits for it, and reclaim waits for invalidation.
  */
+#include <linux/err.h>
 #include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/module.h>
@@ -342,28 +343,30 @@ static int chunk_attach(struct cmad_chunk *chunk, bool must)
 }
 
 /*
- * Make the chunk at @index: it comes with a reference. NULL if there is no
- * room, unless it @must be, or somebody else made it. The caller has a
- * reference on mm_users.
+ * Make the chunk at @index: it comes with a reference. An ERR_PTR, -ENOMEM also
+ * if there is no room, unless it @must be, and -EBUSY if somebody else made it.
+ * The caller has a reference on mm_users.
  */
 struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
 				     unsigned long index, bool must)
 {
 	struct cmad_chunk *chunk;
+	int rc;
 
 	if (!make_room(space) && !must)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	chunk = chunk_alloc(space, index);
 	if (!chunk)
-		return NULL;
-	if (chunk_attach(chunk, must)) {
+		return ERR_PTR(-ENOMEM);
+	rc = chunk_attach(chunk, must);
+	if (rc) {
 		chunk_release(&chunk->rcu);
-		return NULL;
+		return ERR_PTR(rc);
 	}
 	if (chunk_publish(chunk))
 		return chunk;
 	chunk_destroy(chunk);
-	return NULL;
+	return ERR_PTR(-EBUSY);
 }
 
 /* The chunk at @index with a reference, which keeps it in the table, or NULL. */

@@ -10,6 +10,7 @@
  * entries from what is cached; where that is not enough it lets go of its
  * lock, fills the cache, and is done again.
  */
+#include <linux/err.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -255,8 +256,8 @@ static int fill(const struct span *span, bool write)
 
 	chunk = cmad_chunk_get(span->space, index) ?:
 		cmad_chunk_create(span->space, index, true);
-	if (!chunk)
-		return -ENOMEM;
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
 	range.notifier = &chunk->notifier;
 	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
 	/* Nothing can be entered while pages are held. */

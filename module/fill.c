@@ -9,6 +9,7 @@
  * wait for the peer's I/O under its mmap_lock, and unkillably. What is not there
  * goes the pinned way, and is there the next time.
  */
+#include <linux/err.h>
 #include <linux/hmm.h>
 #include <linux/memremap.h>
 #include <linux/sched/signal.h>
@@ -58,7 +59,7 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
 		cmad_space_touch(space, addr);
 		chunk = cmad_chunk_create(space, index, false);
 	}
-	return chunk;
+	return IS_ERR(chunk) ? NULL : chunk;
 }
 
 /*
