@@ -153,7 +153,7 @@ static int judge_mm(struct pid *pid, struct mm_struct *mm)
 	return rc;
 }
 
-/* Fill in @grant, which is zero, for the process's present address space. */
+/* Fill in a new @grant for the process's present address space. */
 static int judge_once(struct cmad_grant *grant, struct pid *pid,
 		      struct task_struct *task)
 {
@@ -181,6 +181,17 @@ static int judge_once(struct cmad_grant *grant, struct pid *pid,
 	return rc;
 }
 
+static struct cmad_grant *grant_alloc(void)
+{
+	struct cmad_grant *grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+
+	if (!grant)
+		return NULL;
+	refcount_set(&grant->refs, 1);
+	mutex_init(&grant->tables);
+	return grant;
+}
+
 /* Ask the kernel. A new grant, or an ERR_PTR. */
 struct cmad_grant *cmad_access_judge(struct pid *pid)
 {
@@ -190,7 +201,7 @@ struct cmad_grant *cmad_access_judge(struct pid *pid)
 
 	if (!task)
 		return ERR_PTR(-ESRCH);
-	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	grant = grant_alloc();
 	if (!grant) {
 		rc = -ENOMEM;
 	} else if (!(task->flags & PF_KTHREAD)) {
@@ -206,8 +217,6 @@ struct cmad_grant *cmad_access_judge(struct pid *pid)
 			cmad_count(denials, 1);
 		return ERR_PTR(rc == -EAGAIN ? -ESRCH : rc);
 	}
-	refcount_set(&grant->refs, 1);
-	mutex_init(&grant->tables);
 	grant->length = U64_MAX;
 	grant->access = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
 	grant->pid = get_pid(pid);
@@ -256,11 +265,9 @@ struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
 		return ERR_PTR(-EACCES);
 	}
 
-	grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	grant = grant_alloc();
 	if (!grant)
 		return ERR_PTR(-ENOMEM);
-	refcount_set(&grant->refs, 1);
-	mutex_init(&grant->tables);
 	refcount_inc(&window->space->refs);
 	refcount_inc(&window->refs);
 	grant->space = window->space;

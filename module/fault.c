@@ -252,7 +252,7 @@ static int fill(const struct span *span, bool write)
 	struct mm_struct *mm = span->space->mm;
 	struct hmm_range range = { };
 	struct cmad_chunk *chunk;
-	int rc = -ENOMEM;
+	int rc;
 
 	chunk = cmad_chunk_get(span->space, index) ?:
 		cmad_chunk_create(span->space, index, true);
@@ -261,10 +261,10 @@ static int fill(const struct span *span, bool write)
 	range.notifier = &chunk->notifier;
 	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
 	/* Nothing can be entered while pages are held. */
-	if (range.hmm_pfns)
-		rc = wait_var_event_killable(&chunk->held,
-					     !READ_ONCE(chunk->held));
-	if (range.hmm_pfns && !rc)
+	rc = range.hmm_pfns ? wait_var_event_killable(&chunk->held,
+						      !READ_ONCE(chunk->held)) :
+			      -ENOMEM;
+	if (!rc)
 		rc = look_until_seen(&range, mm, span, write);
 	if (!rc)
 		rc = cmad_chunk_enter(chunk, &range, span->write);

@@ -26,11 +26,10 @@
 #include "compat/mapping.h"
 #include "private.h"
 
-/* How long somebody may take all locks before he counts as stuck. */
+/* Jiffies that somebody may take all locks before he counts as stuck. */
 #define PATIENCE (HZ / 10)
-#define PATIENCES 10	/* that a notifier waits at the most */
-/* Times a jiffy for which a run of the work item waits for locks of pages. */
-#define PAGE_TRIES 100
+#define PATIENCES 10	/* of those, that a notifier waits at the most */
+#define PAGE_TRIES 100	/* jiffies that a run waits for pages' locks, in all */
 
 static unsigned long first_page(const struct vm_area_struct *vma)
 {
@@ -138,7 +137,10 @@ static bool is_held(const struct cmad_chunk *chunk, unsigned long first,
 	return false;
 }
 
-/* Whether the notifier's caller holds the owner's mmap_lock at the most. */
+/*
+ * Whether the notifier's caller holds the owner's mmap_lock at the most. (5.10
+ * holds more where it punches a hole into hugetlb memory.)
+ */
 static bool holds_no_rmap_lock(const struct mmu_notifier_range *range)
 {
 	return range->event == MMU_NOTIFY_UNMAP ||
@@ -214,6 +216,12 @@ static void begin_hiding(struct cmad_chunk *chunk)
 	up_write(&chunk->lock);
 }
 
+static void wake_waiting(struct cmad_chunk *chunk)
+{
+	smp_mb(); /* as wake_up_var() wants it */
+	wake_up_var(&chunk->held);
+}
+
 /* They are hidden. Nobody has to wait for what becomes of the references. */
 static void end_hiding(struct cmad_chunk *chunk)
 {
@@ -225,8 +233,7 @@ static void end_hiding(struct cmad_chunk *chunk)
 		if (*entry & CMAD_ENTRY_LEFT)
 			*entry &= ~CMAD_ENTRY_HELD;
 	up_write(&chunk->lock);
-	smp_mb(); /* as wake_up_var() wants it */
-	wake_up_var(&chunk->held);
+	wake_waiting(chunk);
 }
 
 /*
@@ -270,8 +277,7 @@ static void drop_left(struct cmad_chunk *chunk)
 		chunk->held--;
 		up_write(&chunk->lock);
 	}
-	smp_mb(); /* as wake_up_var() wants it */
-	wake_up_var(&chunk->held);
+	wake_waiting(chunk);
 }
 
 /* What comes to be held meanwhile queues this once more. */

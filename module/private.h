@@ -64,9 +64,9 @@
 /* The low bits of a chunk's entry; the others are a page's kernel address. */
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
-#define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference; maybe mapped */
-#define CMAD_ENTRY_LEFT 16UL	/* no rights, but a reference; or just hidden */
+#define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference until hidden */
 #define CMAD_ENTRY_STORED 8UL	/* no rights; was mapped for writing, maybe is */
+#define CMAD_ENTRY_LEFT 16UL	/* the reference goes after this hiding */
 
 /**
  * struct cmad_space - one address space
@@ -185,8 +185,8 @@ struct cmad_flat {
  * @tables: who makes a page table, or a 2 MB entry in the place of one, in those
  * @free: frees it, a grace period after the last reference
  *
- * All but @refs, @file and @tables is immutable once it is published in a file's verdicts or
- * handles.
+ * All but @refs, @file and @tables is immutable once it is published in a
+ * file's verdicts or handles.
  */
 struct cmad_grant {
 	refcount_t refs;
