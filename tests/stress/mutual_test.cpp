@@ -348,19 +348,20 @@ protected:
   /// The owner's end gives all of its pages back.
   void expect_no_leak()
   {
+    if (cgroup_)
+      EXPECT_GT(cgroup_.anonymous_pages(), 0U) << "nobody counts";
     owner_.kill(SIGKILL);
     owner_.wait();
     if (!cgroup_)
       return;
-    uint64_t pages = 1;
+    size_t pages = 1;
     for (int tries = 0; pages != 0 && tries < 100; tries++) {
       usleep(100000);
       put_value("/proc/sys/vm/drop_caches", "1"); // and what each CPU has at hand
-      cgroup_.set("memory.high", "0");            // what swapping left behind
-      pages = cgroup_.number("memory.stat", "active_anon") +
-              cgroup_.number("memory.stat", "inactive_anon");
+      empty_swap();
+      pages = cgroup_.anonymous_pages();
     }
-    EXPECT_EQ(pages, 0U) << "bytes leaked";
+    EXPECT_EQ(pages, 0U) << "pages leaked";
   }
 
   Known &field_ = Known::fresh();

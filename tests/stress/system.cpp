@@ -2,11 +2,15 @@
 // Files of /proc and /sys; see system.hpp.
 #include "system.hpp"
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace cma_test {
 namespace {
@@ -76,6 +80,19 @@ bool has_swap()
   return meminfo("SwapTotal") > 0;
 }
 
+void empty_swap()
+{
+  std::ifstream file("/proc/swaps");
+  std::string path;
+  std::getline(file, path); // the heads of its columns
+  std::vector<std::string> paths;
+  for (; file >> path; file.ignore(256, '\n'))
+    paths.push_back(path);
+  for (const std::string &swap : paths)
+    if (swapoff(swap.c_str()) == 0)
+      swapon(swap.c_str(), 0);
+}
+
 unsigned numa_nodes()
 {
   unsigned nodes = 0;
@@ -133,6 +150,29 @@ bool Cgroup::add(pid_t pid) const
 uint64_t Cgroup::number(const std::string &file, const std::string &name) const
 {
   return number_after(path_ + "/" + file, name);
+}
+
+size_t Cgroup::anonymous_pages() const
+{
+  constexpr uint64_t anonymous = 1UL << 12; // KPF_ANON
+  struct stat self {};
+  if (stat(path_.c_str(), &self) < 0)
+    return 0;
+  std::ifstream owners("/proc/kpagecgroup", std::ios::binary);
+  std::ifstream flags("/proc/kpageflags", std::ios::binary);
+  std::array<uint64_t, 4096> owner{};
+  std::array<uint64_t, 4096> flag{};
+  size_t pages = 0;
+  for (size_t count = 1; count > 0;) {
+    const auto read = [](std::ifstream &file, auto &words) {
+      file.read(reinterpret_cast<char *>(words.data()), sizeof(words));
+      return static_cast<size_t>(file.gcount()) / sizeof(words[0]);
+    };
+    count = std::min(read(owners, owner), read(flags, flag));
+    for (size_t i = 0; i < count; i++)
+      pages += owner.at(i) == self.st_ino && (flag.at(i) & anonymous) != 0 ? 1 : 0;
+  }
+  return pages;
 }
 
 } // namespace cma_test

@@ -29,6 +29,9 @@ uint64_t slab_objects(const std::string &name);
 std::optional<uint64_t> counter(const std::string &name);
 
 bool has_swap();
+/// Takes all pages out of swap, and out of its cache, where a page stays that nobody has
+/// any more.
+void empty_swap();
 unsigned numa_nodes();
 
 /// Another value for a while.
@@ -64,6 +67,9 @@ public:
   bool add(pid_t pid) const;
   /// A number out of a file with lines "name number".
   uint64_t number(const std::string &file, const std::string &name) const;
+  /// Anonymous pages that are charged to it, counted frame by frame: memory.stat may be
+  /// wrong by what each CPU has not told yet, 32 pages on 5.10.
+  size_t anonymous_pages() const;
 
 private:
   std::string path_;
