@@ -15,6 +15,15 @@ matrix := 5.10 6.12 7.2
 # Of the time that each scenario of the stress tests takes; make check needs less.
 SCALE ?= 1
 
+# A fresh checkout need not compile what another one has compiled.
+ifneq ($(shell command -v ccache),)
+launcher := -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+export CCACHE_DIR ?= $(or $(CMA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cma)/ccache
+export CCACHE_BASEDIR = $(CURDIR)
+export CCACHE_NOHASHDIR = 1
+export CCACHE_MAXSIZE ?= 500M
+endif
+
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .SECONDARY:
@@ -123,7 +132,7 @@ user: build/user/Makefile ## library, tool, shims, tests, examples: build/user
 
 build/user/Makefile:
 	@scripts/setup build
-	@scripts/quietly "configuring" cmake -S . -B build/user -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	@scripts/quietly "configuring" cmake -S . -B build/user -DCMAKE_BUILD_TYPE=RelWithDebInfo $(launcher)
 
 module: ## the module for the running kernel: build/module/running/module/cma.ko
 	@mkdir -p build/module/running
