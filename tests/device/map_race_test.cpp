@@ -5,6 +5,7 @@
  * to take it away.
  */
 #include "support/map_fixture.hpp"
+#include "support/rounds.hpp"
 
 #include <array>
 #include <atomic>
@@ -163,11 +164,7 @@ long discard_together(Board &board, uintptr_t base, const Meeting &meeting)
   };
   madvise(reinterpret_cast<void *>(own), some, MADV_NOHUGEPAGE);
   long overwritten = 0;
-  const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  for (int round = 0; round < meeting.rounds; round++) {
-    // Enough, on a machine where they take long.
-    if (round >= 5 && std::chrono::steady_clock::now() > late)
-      break;
+  for (const int round : Rounds(5, meeting.rounds, std::chrono::seconds(10))) {
     for (size_t i = 0; i < huge_page; i += page)
       *word_at(base + i) = shown;
     for (int wait = 0; board.last != shown && wait < 1000; wait++)
@@ -268,7 +265,6 @@ private:
 TEST_F(MapRace, HugeEntriesAndPageTablesExcludeEachOther)
 {
   constexpr unsigned count = 4;
-  constexpr int rounds = 1500;
   start(Kind::TransparentHuge, huge_page);
   if (IsSkipped())
     return;
@@ -282,7 +278,7 @@ TEST_F(MapRace, HugeEntriesAndPageTablesExcludeEachOther)
     return 0;
   };
   Touchers touchers(count);
-  for (int round = 0; round < rounds; round++) {
+  for (const int round : Rounds(100, 1500, std::chrono::seconds(15))) {
     const bool write = round % 2 != 0;
     owner->call(forget);
     const Mapping mapping = whole(PROT_READ | PROT_WRITE, huge_page);
@@ -439,8 +435,7 @@ TEST_F(MapBusy, StoresToPagesOfAFileAreKept)
 
 TEST_F(MapBusy, AnOwnerThatEndsShowsNothing)
 {
-  constexpr int rounds = 10;
-  for (int round = 0; round < rounds; round++) {
+  for ([[maybe_unused]] const int round : Rounds(3, 10, std::chrono::seconds(10))) {
     start();
     board.stop = false;
     board.busy = 0;

@@ -5,6 +5,7 @@
  * its memory (userfaultfd).
  */
 #include "support/map_fixture.hpp"
+#include "support/rounds.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -27,9 +28,6 @@ constexpr int soon_ms = 10000;
 class MapSignal : public testing::Test {
 protected:
   static constexpr size_t size = 1UL << 20;
-  static constexpr int rounds = 40;
-  static constexpr int enough = 8; ///< on a machine where they take long
-  static constexpr std::chrono::seconds long_time{60};
 
   /// A process that nobody mapped yet. It has many mappings, all of which the kernel
   /// locks for the first who does, so that a signal comes in time.
@@ -62,12 +60,7 @@ protected:
   {
     const uintptr_t memory = make_memory(Kind::Anonymous, size);
     *reinterpret_cast<volatile char *>(memory) = 5;
-    const auto start = std::chrono::steady_clock::now();
-    const auto goes_on = [&](int round) {
-      return round < enough ||
-             (round < rounds && std::chrono::steady_clock::now() < start + long_time);
-    };
-    for (int round = 0; goes_on(round); round++) {
+    for (const int round : Rounds(8, 40, std::chrono::seconds(15))) {
       SCOPED_TRACE(round);
       const Peer owner(have_many_mappings);
       Peer mapper;
