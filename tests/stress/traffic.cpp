@@ -198,8 +198,9 @@ bool Client::outcome_is_fit(const Way &way, const Outcome &outcome, size_t first
   const size_t stop = first * sizeof(uint64_t) +
                       static_cast<size_t>(std::max<int64_t>(outcome.result, 0));
   // A hole begins with a page, but may come to be when a segment of the page is copied
-  // already, or a word loaded.
-  const bool boundary = outcome.error != 0 || stop % page == 0 ||
+  // already, or a word loaded. The owner's end is met wherever the copy looks for it,
+  // which is also where the caller's memory had to be fetched.
+  const bool boundary = outcome.error != 0 || board_.mortal || stop % page == 0 ||
                         static_cast<size_t>(outcome.result) % piece_ == 0;
   if (!boundary || outcome.result > bytes) {
     board_.found(Wrong::Count, "%s of %ld bytes at byte %zu: ended after %ld",
