@@ -3,6 +3,7 @@
  * Attachments as memory of the process that has them: where they are put, how they go,
  * by xpmem_detach() or behind its back, in threads and in great number.
  */
+#include "rounds.hpp"
 #include "touch.hpp"
 
 #include <atomic>
@@ -139,14 +140,13 @@ TEST_F(XpmemAttach, InThreads)
 
 TEST_F(XpmemAttach, InGreatNumber)
 {
-  constexpr size_t many = 5000;
   std::vector<char *> places;
-  for (size_t i = 0; i < many; i++) {
+  for (const int i : Rounds(1000, 5000, std::chrono::seconds(10))) {
     places.push_back(attach(permit, 1, i % pages));
     ASSERT_NE(places.back(), failed) << i << ": " << strerror(errno);
     ASSERT_EQ(places.back()[0], static_cast<char>(3 + 1 + i % pages * 7));
   }
-  for (size_t i = 0; i < many / 2; i++)
+  for (size_t i = 0; i < places.size() / 2; i++)
     ASSERT_EQ(xpmem_detach(places[i]), 0);
   EXPECT_EQ(xpmem_release(permit), 0);
   EXPECT_EQ(reading(places.back()), SIGSEGV);
