@@ -15,10 +15,11 @@ matrix := 5.10 6.12 7.2
 # Of the time that each scenario of the stress tests takes; make check needs less.
 SCALE ?= 1
 
-# A fresh checkout need not compile what another one has compiled.
+# A fresh checkout need not compile what another one has compiled. The place is that of
+# cache() in tests/vm/lib.py.
 ifneq ($(shell command -v ccache),)
 launcher := -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
-export CCACHE_DIR ?= $(or $(CMA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cma)/ccache
+export CCACHE_DIR ?= $(abspath $(or $(CMA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cma)/ccache)
 export CCACHE_BASEDIR = $(CURDIR)
 export CCACHE_NOHASHDIR = 1
 export CCACHE_MAXSIZE ?= 500M
