@@ -221,7 +221,8 @@ TEST_F(Hole, ProtectionKeys)
   // keys are not the caller's.
   const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
   if (key < 0)
-    GTEST_SKIP() << "this processor has no protection keys: " << strerror(errno);
+    GTEST_SKIP() << "no protection keys, in this processor or this kernel: "
+                 << strerror(errno);
   const uintptr_t here = twin.local().base();
   const uintptr_t there = twin.remote().base();
   EXPECT_EQ(twin.peer().call([=]() -> long {
