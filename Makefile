@@ -12,6 +12,15 @@ JOBS ?= 2
 # The kernels that the module is tested on; stock is the one of Debian 12.
 stock := 6.1
 matrix := 5.10 6.12 7.2
+# Other flavours of those: with PREEMPT_RT, and without the drivers of real machines.
+flavours := 6.1-rt 6.1-cloud 6.12-rt 6.12-cloud
+# The device tests of which several processes do much at once.
+racy := ExecRace*:VerdictCache*:MapRace*:MapLife*:*Revoked*:*LateBytes*:LimitOfUser*:Xpmem*
+# The Debian suites that user space is built and tested in beside this machine's, and with what.
+suites := trixie
+COMPILERS ?= gcc
+# Those that the Debian packages are built for, and tried in.
+deb_suites := bookworm trixie
 # Of the time that each scenario of the stress tests takes; make check needs less.
 SCALE ?= 1
 
@@ -22,7 +31,7 @@ launcher := -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=cca
 export CCACHE_DIR ?= $(abspath $(or $(CMA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cma)/ccache)
 export CCACHE_BASEDIR = $(CURDIR)
 export CCACHE_NOHASHDIR = 1
-export CCACHE_MAXSIZE ?= 500M
+export CCACHE_MAXSIZE ?= 1G
 endif
 
 MAKEFLAGS += --no-print-directory
@@ -36,19 +45,25 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-matrix check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
-.PHONY: check-shortage check-vm check-model check-dkms lint
+.PHONY: check check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
+.PHONY: check-install check-consumers check-system check-dist check-deb check-rpm check-abi
+.PHONY: check-shortage check-fuzz check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
 	@$(MAKE) user
-	@SCALE=0.4 scripts/tally lint check-device check-stress check-control check-vm check-model check-dkms check-unit \
+	@SCALE=0.4 scripts/tally lint check-device check-stress check-control check-vm check-model check-protocol check-dkms check-unit \
 		check-packages
 
-check-matrix: ## device tests, stress tests and DKMS, on the other kernels
+check-matrix: ## device tests, stress tests and DKMS, on the other kernels; device tests with PREEMPT_RT; user space on Debian 13
 	@scripts/setup build demo check matrix
 	@$(MAKE) user
 	@SCALE=0.3 scripts/tally $(matrix:%=check-device-%) $(matrix:%=check-stress-%) $(matrix:%=check-dkms-%) \
-		$(matrix:%=lint-module-%)
+		check-device-6.1-rt $(matrix:%=lint-module-%) $(suites:%=check-user-%)
+
+check-flavours: ## device and stress tests on PREEMPT_RT and cloud kernels, device tests on the newest kernel there is
+	@scripts/setup build demo check matrix
+	@$(MAKE) user
+	@SCALE=0.3 scripts/tally $(flavours:%=check-device-%) $(flavours:%=check-stress-%) check-device-next
 
 check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
 	@scripts/setup build demo check clients
@@ -58,19 +73,41 @@ check-mpi: user ## Open MPI and UCX on their own XPMEM transports, with this tre
 	@scripts/setup build demo check mpi
 	@tests/mpi/run
 
-check-debug: ## device and stress tests, and memory shortage, on a kernel with sanitizers and lock proving
+check-debug: ## device and stress tests, memory shortage and data races, on kernels with sanitizers and lock proving
 	@scripts/setup build demo check debug
 	@$(MAKE) user
-	@scripts/tally check-device-debug check-stress-debug check-shortage
+	@scripts/tally check-device-debug check-stress-debug check-shortage check-fuzz check-races-device check-races-stress \
+		check-races-control
 
 check-shortage: user ## every allocation of every call made to fail, on the debug kernel
 	@tests/debug/run
 
+check-fuzz: user ## a minute and a half of the fuzzer, on the debug kernel
+	@tests/fuzz/run --seconds 90
+
+check-races: ## all device and stress tests on a kernel that looks for data races in the module
+	@scripts/setup build demo check debug
+	@$(MAKE) user
+	@scripts/tally check-device-kcsan check-stress-kcsan check-races-control
+
+check-races-device: user
+	@tests/device/run --kernel kcsan '$(racy)'
+
+check-races-stress: user
+	@tests/stress/run --kernel kcsan --scale 0.2
+
+check-races-control: user ## that data races which were put into the module on purpose are seen
+	@tests/stress/run --kernel kcsan --negative
+
 check-unit: user ## the tests that need no device
 	@scripts/unit-tests
 
-check-packages: user ## what make install installs, and programs built against it
-	@scripts/tally --aloud check-install check-consumers
+check-user: $(suites:%=check-user-%) ## user space built, and its tests run, on Debian 13 (check-user-forky: another, COMPILERS=clang)
+check-user-%:
+	@tests/suites/run $* $(COMPILERS)
+
+check-packages: user ## make install, in a whole system too; Debian and RPM packages; the tarball; the library's ABI
+	@scripts/tally --aloud check-abi check-dist check-install check-consumers check-system $(deb_suites:%=check-deb-%) check-rpm
 
 check-device: check-device-$(stock) ## the device tests, in a guest (check-device-6.12: another kernel)
 check-device-%: user
@@ -86,6 +123,9 @@ check-control: user ## that the stress tests are red with a module that was brok
 check-model: user ## that a first touch is cheap, and very many mappings end in time that grows as they do
 	@bench/run --kernel $(stock) --only 'touch 2 MiB 4k*' --only '1000 attachments*' --only '10000 attachments*'
 
+check-protocol: ## that a model of the locks keeps the module's promises in every order of steps, and breaks them with each known fault
+	@tests/model/run
+
 check-vm: ## the guest runner itself
 	@tests/vm/selftest
 
@@ -96,6 +136,22 @@ check-dkms-%: user
 check-install: user
 	@tests/packages/install/run
 
+check-system:
+	@tests/packages/system/run
+
+check-dist: ## that make dist writes the same bytes everywhere, and all that git tracks
+	@tests/packages/dist/run
+
+check-deb: $(deb_suites:%=check-deb-%) ## Debian packages built, judged, installed, upgraded and purged (check-deb-trixie: in that suite alone)
+check-deb-%:
+	@tests/packages/deb/run $*
+
+check-rpm: ## RPM packages built, judged, installed, updated and erased
+	@tests/packages/rpm/run
+
+check-abi: user ## that nothing is gone from libcma's ABI, or changed in it
+	@tests/packages/abi/run
+
 check-consumers: user
 	@tests/packages/consumers/run
 
@@ -105,8 +161,13 @@ lint: user ## style, static analysis, licences, house rules
 lint-module-%:
 	@scripts/lint --module $*
 
+.PHONY: fuzz
+fuzz: user ## the fuzzer for as long as one likes, keeping what it finds (FUZZ='--seconds 3600 --seed 7')
+	@scripts/setup build demo check debug
+	@tests/fuzz/run --keep $(FUZZ)
+
 ##@ Measure
-.PHONY: bench-model bench-cost bench-uml bench-charts
+.PHONY: bench-model bench-cost bench-uml bench-charts pictures
 bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12: another kernel)
 	@scripts/setup build demo
 	@bench/run --kernel $(KERNEL)
@@ -119,15 +180,19 @@ bench-uml: user ## copies timed natively, with the module in User Mode Linux
 	@scripts/setup build demo bench
 	@bench/uml/run
 
-bench-charts: ## the README's charts and speed tables, from the last runs' figures, which docs/bench keeps
+bench-charts: ## the charts and speed tables of README and docs/performance.md, from the last runs' figures, which docs/bench keeps
 	@scripts/setup bench
 	@mkdir -p build/bench docs/bench
 	@find build/bench -maxdepth 1 '(' -name 'model-*.json' -o -name uml.json ')' -exec cp --update -t docs/bench {} +
 	@bench/charts
 	@bench/table
 
+pictures: ## the picture of docs/architecture.md, from docs/img/objects.dot
+	@scripts/setup docs
+	@dot -Tsvg docs/img/objects.dot -o docs/img/objects.svg
+
 ##@ Build and install
-.PHONY: user module install uninstall format clean help
+.PHONY: user module install uninstall dist deb abi format clean help
 user: build/user/Makefile ## library, tool, shims, tests, examples: build/user
 	@scripts/quietly "building user space" cmake --build build/user --parallel $(JOBS)
 
@@ -140,11 +205,30 @@ module: ## the module for the running kernel: build/module/running/module/cma.ko
 	@cp -r --update --parents module include/uapi build/module/running
 	@scripts/quietly "building the module" $(MAKE) -C $(KDIR) M=$(CURDIR)/build/module/running/module modules
 
-install: user ## module, library, headers, tool, udev rule (prefix=, DESTDIR=, MODULE=dkms|kernel|none)
-	@prefix=$(prefix) KDIR=$(KDIR) scripts/install
+install: build/install/Makefile ## module, library, headers, tool, udev rule (prefix=, DESTDIR=, MODULE=dkms|kernel|none)
+	@scripts/quietly "building what is installed" cmake --build build/install --parallel $(JOBS) --target installed
+	@prefix=$(prefix) KDIR=$(if $(filter file,$(origin KDIR)),,$(KDIR)) scripts/install
+
+build/install/Makefile:
+	@scripts/setup install
+	@scripts/quietly "configuring" cmake -S . -B build/install -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMA_TESTS=OFF $(launcher)
 
 uninstall: ## take away what make install brought
 	@prefix=$(prefix) scripts/install --uninstall
+
+dist: ## the source tarball: build/dist
+	@scripts/dist build/dist
+
+deb: ## Debian packages for this machine: build/deb
+	@scripts/setup debuild
+	@rm -rf build/deb/here
+	@mkdir -p build/deb/here
+	@tar -xzf "$$(scripts/dist build/dist)" -C build/deb/here
+	@scripts/quietly "building packages" env -C build/deb/here/cma-* dpkg-buildpackage --no-sign --build=binary
+	@ls build/deb/here/*.deb
+
+abi: ## take what was added to libcma into the baseline of its ABI
+	@tests/packages/abi/run --write
 
 format: ## clang-format the C++ files
 	@scripts/lint --format

@@ -22,7 +22,8 @@ constexpr int kWarmUps = 3;
 /// Segments of a vectored copy, each on a page of its own, no neighbours.
 constexpr std::size_t kSegments = 64;
 
-constexpr std::size_t kCrowd = 64;
+/// Ranks of a machine, of a large one, and of the largest.
+constexpr std::size_t kCrowds[] = {64, 384, 1024};
 
 struct Case {
   std::string name;
@@ -34,7 +35,7 @@ struct Case {
   bool new_peer = false;   ///< a process that nobody has looked at yet, for each call
   bool as_list = false;    ///< the one segment handed over in a list
   bool new_memory = false; ///< of a known peer, for each call
-  bool crowd = false;      ///< as many peers in turn as a large machine runs ranks
+  std::size_t crowd = 0;   ///< so many peers in turn
 };
 
 /// Powers of four: 64 B to 4 MiB.
@@ -92,7 +93,10 @@ std::vector<Case> all_cases()
     add_known(cases, write);
   add_new_memory(cases);
   cases.push_back({.name = "read 64 B 4k, as a list", .bytes = 64, .as_list = true});
-  cases.push_back({.name = "read 64 B 4k, 64 peers in turn", .bytes = 64, .crowd = true});
+  for (const auto crowd : kCrowds)
+    cases.push_back({.name = "read 64 B 4k, " + std::to_string(crowd) + " peers in turn",
+                     .bytes = 64,
+                     .crowd = crowd});
   cases.push_back(
       {.name = "read 64 B 4k, strict", .bytes = 64, .contact = Contact::kStrict});
   add_first_contact(cases);
@@ -168,6 +172,8 @@ std::unique_ptr<Peer> new_peer(const Mechanism &mechanism, std::size_t bytes)
 
 int samples_of(const Case &which)
 {
+  if (which.crowd > 0)
+    return which.crowd < 1000 ? 8 : 2;
   return which.bytes < 1UL << 20 ? 15 : 7;
 }
 
@@ -188,15 +194,23 @@ std::uint64_t count_known(Meter &meter, const Case &which, const Mechanism &mech
   return least_of(samples_of(which), round);
 }
 
-std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mechanism,
-                          const Scene &scene)
+using Crowd = std::vector<std::unique_ptr<Peer>>;
+
+Crowd make_crowd(const Case &which)
 {
-  std::vector<std::unique_ptr<Peer>> crowd(kCrowd);
+  Crowd crowd(which.crowd);
+  for (auto &peer : crowd)
+    peer =
+        std::make_unique<Peer>(Belongings{.bytes = kPage, .huge = false, .window = true});
+  return crowd;
+}
+
+std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mechanism,
+                          const Scene &scene, const Crowd &crowd)
+{
   std::vector<Transfer> transfers;
-  for (auto &peer : crowd) {
-    peer = new_peer(mechanism, kPage);
+  for (const auto &peer : crowd)
     transfers.push_back(scene.between(which, peer->place(which.pages)));
-  }
   return count_known(meter, which, mechanism, transfers);
 }
 
@@ -229,14 +243,14 @@ std::uint64_t count_first(Meter &meter, const Case &which, const Mechanism &mech
 }
 
 std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
-                    const Scene &scene)
+                    const Scene &scene, const Crowd &crowd)
 {
   if (which.contact == Contact::kFirst)
     return count_first(meter, which, mechanism, scene);
   if (which.new_memory)
     return count_new_memory(meter, which, mechanism, scene);
-  if (which.crowd)
-    return count_crowd(meter, which, mechanism, scene);
+  if (which.crowd > 0)
+    return count_crowd(meter, which, mechanism, scene, crowd);
   const auto remote = mechanism.name == "memcpy" ? scene.stand_in(which.pages)
                                                  : scene.known_peer(which.pages);
   return count_known(meter, which, mechanism, {scene.between(which, remote)});
@@ -246,17 +260,14 @@ std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
 bool works_for(const Mechanism &mechanism, const Case &which)
 {
   return (mechanism.name != "memcpy" && mechanism.name != "mapping") ||
-         (which.contact == Contact::kKnown && !which.new_memory && !which.crowd);
+         (which.contact == Contact::kKnown && !which.new_memory && which.crowd == 0);
 }
 
 } // namespace
 
 std::vector<std::string> copy_names()
 {
-  std::vector<std::string> names;
-  for (const auto &which : all_cases())
-    names.push_back(which.name);
-  return names;
+  return names_of(all_cases());
 }
 
 void count_copies(const Selection &selection, Meter &meter, Rows &rows)
@@ -268,6 +279,7 @@ void count_copies(const Selection &selection, Meter &meter, Rows &rows)
     if (!selection.wants(which.name))
       continue;
     std::cout << which.name << std::endl;
+    const Crowd crowd = make_crowd(which);
     for (const auto &mechanism : all) {
       if (!works_for(mechanism, which))
         continue;
@@ -275,7 +287,7 @@ void count_copies(const Selection &selection, Meter &meter, Rows &rows)
                       {"mechanism", mechanism.name},
                       {"bytes", which.bytes},
                       {"pages", name(which.pages)},
-                      {"instructions", count(meter, which, mechanism, scene)},
+                      {"instructions", count(meter, which, mechanism, scene, crowd)},
                       {"segments", which.segments},
                       {"known", which.contact == Contact::kKnown}});
     }

@@ -73,15 +73,25 @@ std::uint64_t Device::create_window() const
   return request.window;
 }
 
-void *Device::map(int handle, const std::byte *remote, std::size_t bytes, int rights,
-                  int flags) const
+void *Device::map(int handle, const std::byte *remote, std::size_t bytes,
+                  int rights) const
 {
   const auto offset = CMA_MAP_OFFSET(handle, reinterpret_cast<std::uintptr_t>(remote));
   void *memory =
-      mmap(nullptr, bytes, rights, MAP_SHARED | flags, fd_, static_cast<off_t>(offset));
+      mmap(nullptr, bytes, rights, MAP_SHARED, fd_, static_cast<off_t>(offset));
   if (memory == MAP_FAILED)
     throw std::system_error(errno, std::generic_category(), "mmap of /dev/cma");
   return memory;
+}
+
+void Device::populate(const std::byte *address, std::size_t bytes) const
+{
+  cma_ioc_populate request = {};
+  request.size = sizeof(request);
+  request.address = reinterpret_cast<std::uintptr_t>(address);
+  request.length = bytes;
+  if (ioctl(fd_, CMA_IOC_POPULATE, &request) < 0)
+    throw std::system_error(errno, std::generic_category(), "CMA_IOC_POPULATE");
 }
 
 } // namespace bench

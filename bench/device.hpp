@@ -40,9 +40,10 @@ public:
   /// Maps @p bytes of a process at its address @p remote.
   /// @param handle of all of that process's memory
   /// @param rights PROT_*
-  /// @param flags MAP_*, beside MAP_SHARED
-  void *map(int handle, const std::byte *remote, std::size_t bytes, int rights,
-            int flags) const;
+  void *map(int handle, const std::byte *remote, std::size_t bytes, int rights) const;
+
+  /// Has what is there of a mapping entered into it.
+  void populate(const std::byte *address, std::size_t bytes) const;
 
 private:
   int fd_;

@@ -51,7 +51,7 @@ struct Touch {
   Pages pages = Pages::kScattered;
   Access access = Access::kReadOnly;
   Seen seen = Seen::kMemory;
-  bool populate = false; ///< by MAP_POPULATE: mmap() counts, too
+  bool populate = false; ///< before that: it counts, and so does mmap()
 };
 
 struct Touched {
@@ -65,9 +65,9 @@ constexpr int kSamples = 5;
 class Mapping {
 public:
   Mapping(const Device &device, int handle, const std::byte *remote, std::size_t bytes,
-          int rights, int flags = 0)
-      : bytes_(bytes), address_(static_cast<std::byte *>(
-                           device.map(handle, remote, bytes, rights, flags)))
+          int rights)
+      : bytes_(bytes),
+        address_(static_cast<std::byte *>(device.map(handle, remote, bytes, rights)))
   {
   }
   ~Mapping() { munmap(address_, bytes_); }
@@ -164,8 +164,9 @@ public:
     const bool populate = touch_.populate;
     std::optional<Mapping> mapping;
     const auto map = [&] {
-      mapping.emplace(device_, handle_, remote(), touch_.bytes, rights_of(touch_.access),
-                      populate ? MAP_POPULATE : 0);
+      mapping.emplace(device_, handle_, remote(), touch_.bytes, rights_of(touch_.access));
+      if (populate)
+        device_.populate(mapping->address(), touch_.bytes);
     };
     if (!populate)
       map();
@@ -315,10 +316,7 @@ Touched count(Meter &meter, const Touch &touch)
 
 std::vector<std::string> touch_names()
 {
-  std::vector<std::string> names;
-  for (const auto &touch : touches())
-    names.push_back(touch.name);
-  return names;
+  return names_of(touches());
 }
 
 void count_touches(const Selection &selection, Meter &meter, Rows &rows)

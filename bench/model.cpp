@@ -7,8 +7,11 @@
 // It refuses to count where a count would mean nothing: outside the model, or
 // where memory does not lie as the case says.
 
+#include "attach.hpp"
 #include "copies.hpp"
+#include "library.hpp"
 #include "mapped.hpp"
+#include "moments.hpp"
 #include "release.hpp"
 
 #include <CLI/CLI.hpp>
@@ -24,7 +27,8 @@ namespace {
 
 void list_names()
 {
-  for (const auto &names : {copy_names(), touch_names(), release_names()})
+  for (const auto &names : {copy_names(), library_names(), moment_names(), touch_names(),
+                            attach_names(), release_names()})
     for (const auto &name : names)
       std::cout << name << '\n';
 }
@@ -34,7 +38,10 @@ Rows count_all(const Selection &selection)
   Meter meter;
   auto rows = Rows::array();
   count_copies(selection, meter, rows);
+  count_library(selection, meter, rows);
+  count_moments(selection, meter, rows);
   count_touches(selection, meter, rows);
+  count_attaching(selection, meter, rows);
   count_releases(selection, rows);
   return rows;
 }

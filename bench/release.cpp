@@ -34,6 +34,7 @@ enum class Way {
   kExit,      ///< of the process that has them
   kUnmap,     ///< one by one, in no order
   kOwnerExit, ///< of the process whose memory it is: they show nothing any more
+  kOwnerEnds, ///< the same, and they were made by libxpmem
   kDetach,    ///< made by libxpmem; one by one, in no order
   kRelease,   ///< made by libxpmem; all at once, by xpmem_release()
 };
@@ -52,7 +53,7 @@ using Word = std::uint64_t;
 
 bool by_library(Way way)
 {
-  return way == Way::kDetach || way == Way::kRelease;
+  return way == Way::kDetach || way == Way::kRelease || way == Way::kOwnerEnds;
 }
 
 [[noreturn]] void fail(const char *what)
@@ -120,7 +121,7 @@ private:
     if (by_library(release_.way))
       at = xpmem_attach({permit_, reinterpret_cast<off_t>(remote)}, kPage, nullptr);
     else
-      at = device_.map(handle_, remote, kPage, PROT_READ, 0);
+      at = device_.map(handle_, remote, kPage, PROT_READ);
     if (at == MAP_FAILED)
       fail("xpmem_attach");
     attachments_.push_back(at);
@@ -180,6 +181,8 @@ const char *name(Way way)
     return "munmap";
   case Way::kOwnerExit:
     return "exit of the owner";
+  case Way::kOwnerEnds:
+    return "attached by xpmem_attach, exit of the owner";
   case Way::kDetach:
     return "xpmem_detach";
   default:
@@ -203,8 +206,8 @@ std::vector<Release> releases()
 {
   std::vector<Release> list;
   for (const std::size_t number : {1'000, 10'000, 100'000})
-    for (const auto way :
-         {Way::kExit, Way::kUnmap, Way::kOwnerExit, Way::kDetach, Way::kRelease}) {
+    for (const auto way : {Way::kExit, Way::kUnmap, Way::kOwnerExit, Way::kOwnerEnds,
+                           Way::kDetach, Way::kRelease}) {
       const auto prefix = std::to_string(number) + " attachments, ";
       const auto *const making = name_of_making(way);
       list.push_back({.made = making ? prefix + making : "",
@@ -235,7 +238,7 @@ Released count(const Bystander &bystander, const Release &release)
   released.gone = bystander.work([&] {
     if (release.way == Way::kExit)
       mapper.end();
-    else if (release.way == Way::kOwnerExit)
+    else if (release.way == Way::kOwnerExit || release.way == Way::kOwnerEnds)
       owner.reset();
     else
       mapper.step();

@@ -6,7 +6,7 @@ A row says what one mechanism took for one case: "instructions" in the model, "n
 import json
 import sys
 
-MECHANISMS = ("process_vm", "cma_pid", "cma_handle", "cma_window", "mapping", "double_copy", "memcpy")
+MECHANISMS = ("process_vm", "cma_pid", "cma_handle", "cma_window", "mapping", "xpmem", "double_copy", "memcpy")
 YARDSTICK = "process_vm"
 
 

@@ -28,4 +28,15 @@ struct Selection {
   }
 };
 
+/// @return what selects each of @p cases
+template<typename Cases>
+std::vector<std::string> names_of(const Cases &cases)
+{
+  std::vector<std::string> names;
+  names.reserve(std::size(cases));
+  for (const auto &one : cases)
+    names.push_back(one.name);
+  return names;
+}
+
 } // namespace bench

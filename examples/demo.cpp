@@ -47,7 +47,7 @@ class Demo {
 public:
   Demo() : context_(CMA_OPEN_DEVICE), buffer_(demo::kBufferBytes) {}
 
-  void introduce() const;
+  void introduce();
   /** @return whether all that was moved arrived */
   bool show_moves();
   void show_costs(bool instructions);
@@ -63,8 +63,10 @@ private:
   std::uint64_t seed_ = 0;
 };
 
-void Demo::introduce() const
+void Demo::introduce()
 {
+  // After a copy as long as this the device makes all that follow: see cma_copy(3).
+  copy(Direction::Read, {.length = 1 << 20});
   utsname system;
   uname(&system);
   std::printf("\ncma %s on Linux %s, through /dev/cma, between processes %d and %d\n",

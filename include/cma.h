@@ -96,15 +96,17 @@ CMA_API enum cma_backend cma_backend(const struct cma_context *context);
 CMA_API const char *cma_version(void);
 
 /** cma_limits.features: what a context can do. */
-#define CMA_CAN_PID (1ULL << 0)	   /**< peers by pid */
-#define CMA_CAN_PIDFD (1ULL << 1)  /**< peers by pidfd */
-#define CMA_CAN_HANDLE (1ULL << 2) /**< peers by handle */
-#define CMA_CAN_MANY (1ULL << 3)   /**< CMA_MANY */
-#define CMA_CAN_LARGE (1ULL << 4)  /**< CMA_LARGE */
-#define CMA_CAN_REPORT (1ULL << 5) /**< cma_request.fault_side, fault_addr */
-#define CMA_CAN_STRICT (1ULL << 6) /**< CMA_STRICT */
-#define CMA_CAN_WINDOW (1ULL << 8) /**< windows */
-#define CMA_CAN_MAP (1ULL << 9)	   /**< cma_map() */
+#define CMA_CAN_PID (1ULL << 0)	      /**< peers by pid */
+#define CMA_CAN_PIDFD (1ULL << 1)     /**< peers by pidfd */
+#define CMA_CAN_HANDLE (1ULL << 2)    /**< peers by handle */
+#define CMA_CAN_MANY (1ULL << 3)      /**< CMA_MANY */
+#define CMA_CAN_LARGE (1ULL << 4)     /**< CMA_LARGE */
+#define CMA_CAN_REPORT (1ULL << 5)    /**< cma_request.fault_side, fault_addr */
+#define CMA_CAN_STRICT (1ULL << 6)    /**< CMA_STRICT */
+#define CMA_CAN_WINDOW (1ULL << 8)    /**< windows */
+#define CMA_CAN_MAP (1ULL << 9)	      /**< cma_map() */
+#define CMA_CAN_POPULATE (1ULL << 10) /**< CMA_MAP_POPULATE */
+#define CMA_CAN_SHOW (1ULL << 12)     /**< cma_show() */
 
 /** What a context can do, and its limits; filled in by cma_query(). */
 struct cma_limits {
@@ -181,7 +183,8 @@ static inline struct cma_peer cma_handle(int handle)
  * @param peer from cma_pid() or cma_pidfd()
  * @return the handle, above 0, valid in this context only; or -ESRCH, -EPERM,
  *  -EBADF (see cma_copy()), -EOPNOTSUPP (the peer is itself a handle),
- *  -ENOSPC (cma_limits.max_handles are open), -EMFILE, -ENOMEM, -ESTALE
+ *  -ENOSPC (cma_limits.max_handles are open, or all processes of the user have
+ *  as many as it may have: cma(4)), -EMFILE, -ENOMEM, -ESTALE
  */
 CMA_API int cma_handle_open(struct cma_context *context, struct cma_peer peer);
 
@@ -209,11 +212,12 @@ CMA_API int cma_handle_close(struct cma_context *context, int handle);
  *  address space (NULL, INTPTR_MAX)
  * @param access CMA_ACCESS_* that others can get
  * @param mode who can get it, as in a file's mode (read and write bits of
- *  owner, group and others, such as 0600); the ids are the effective ones now
+ *  owner, group and others, such as 0600); the ids are the file system's now
  * @param[out] name a random number above 0 and below 2^63, to be handed to
  *  whom it concerns
  * @return 0, or -EINVAL (length, access, mode), -ENOSPC (cma_limits.max_handles
- *  windows exist), -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
+ *  windows exist, or all processes of the user have as many as it may have:
+ *  cma(4)), -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
  *
  * The window ends with cma_window_destroy(), with the context, and with this
  * process's memory (exit, execve(2)). A child of fork(2) is not part of it,
@@ -224,8 +228,9 @@ CMA_API int cma_window_create(struct cma_context *context, const void *base,
 			      unsigned int mode, uint64_t *name);
 
 /**
- * End a window. Copies through handles of it fail with -EIDRM from now on; one
- * that is under way stops after at most 2 MB.
+ * End a window. Copies through handles of it fail with -EIDRM from now on. Once
+ * the call has returned, no byte of the window's memory is copied any more: a
+ * copy that is under way ends, short or with -EIDRM, whatever it waits for.
  *
  * @param context that it was created in
  * @param name from cma_window_create()
@@ -243,12 +248,14 @@ CMA_API int cma_window_destroy(struct cma_context *context, uint64_t name);
  * @param access CMA_ACCESS_* that is wanted; 0: all there is
  * @return the handle, above 0, for cma_handle() and cma_handle_close(); or
  *  -ENOENT (no such window), -ESRCH (its owner's memory is gone), -EACCES
- *  (its mode does not allow that), -EINVAL, -ENOSPC, -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
+ *  (its mode does not allow that), -EIDRM (it ended meanwhile), -EINVAL,
+ *  -ENOSPC (as cma_handle_open()), -EOPNOTSUPP (no device), -ENOMEM, -ESTALE
  */
 CMA_API int cma_window_open(struct cma_context *context, uint64_t name,
 			    unsigned int access);
 
-/** cma_map(): have what is there mapped when the call returns. */
+/** cma_map(): have what is there mapped when the call returns, as far as that
+ *  succeeds; without CMA_CAN_POPULATE it does nothing. */
 #define CMA_MAP_POPULATE (1U << 0)
 /** cma_map(): map at this very address, in place of what is mapped there. */
 #define CMA_MAP_FIXED (1U << 1)
@@ -300,6 +307,37 @@ CMA_API int cma_map(struct cma_context *context, int handle, uint64_t offset,
  */
 CMA_API int cma_unmap(void *address, size_t length);
 
+/** cma_show(): the pages can be touched. */
+#define CMA_SHOW_PAGES 1
+/** cma_show(): the same, and none of the mapping's others. */
+#define CMA_SHOW_ONLY 2
+/** cma_show(): they cannot be touched any more. */
+#define CMA_HIDE_PAGES 3
+
+/**
+ * Choose which pages of a mapping can be touched: all at first. Hiding pages and
+ * showing them again is many times cheaper than to unmap and map them.
+ *
+ * To touch a hidden page is SIGSEGV, as if nothing were mapped there, and a system
+ * call that is given it fails with EFAULT. When the call returns, no thread
+ * reaches the peer's page by it any more.
+ *
+ * @param context any that is open on the device
+ * @param how CMA_SHOW_PAGES, CMA_SHOW_ONLY or CMA_HIDE_PAGES
+ * @param address the first page, in a mapping by cma_map()
+ * @param length bytes, a multiple of the page size, above 0
+ * @return 0, or, with nothing changed,
+ *  -EINVAL: how, address or length;
+ *  -EFAULT: the pages are not all in one mapping, or lie in different parts of one
+ *  that was split, as mprotect(2) and munmap(2) of a part do;
+ *  -E2BIG: the mapping is larger than 1 GiB; -ENOMEM;
+ *  except when hiding: -ESRCH: the peer exited or called execve(2); -EIDRM: the
+ *  window ended;
+ *  -EOPNOTSUPP: no device, or its module cannot (CMA_CAN_SHOW); -ESTALE
+ */
+CMA_API int cma_show(const struct cma_context *context, unsigned int how,
+		     void *address, size_t length);
+
 /** Copy local to remote; without it, remote to local. Only for cma_copy(). */
 #define CMA_WRITE (1U << 0)
 /** Allow cma_limits.max_iov_many segments a side instead of 1024. */
@@ -308,6 +346,9 @@ CMA_API int cma_unmap(void *address, size_t length);
 #define CMA_LARGE (1U << 2)
 /** Let the kernel judge access for this very call, whatever was judged before. */
 #define CMA_STRICT (1U << 4)
+/** End a copy beyond the limits that CMA_MANY and CMA_LARGE lift at any signal,
+ *  with the bytes moved so far, or -EINTR if there are none. */
+#define CMA_INTERRUPTIBLE (1U << 16)
 
 /** Whose memory stopped a copy. */
 enum cma_side {
@@ -320,7 +361,7 @@ enum cma_side {
 struct cma_request {
 	/** in: whose memory the remote segments are */
 	struct cma_peer peer;
-	/** in: CMA_WRITE, CMA_MANY, CMA_LARGE, CMA_STRICT */
+	/** in: CMA_WRITE, CMA_MANY, CMA_LARGE, CMA_STRICT, CMA_INTERRUPTIBLE */
 	uint32_t flags;
 	/** out: whose memory stopped the copy */
 	enum cma_side fault_side;
@@ -347,6 +388,23 @@ struct cma_request {
  * SIGSEGV and not -EFAULT for a bad segment list, where the device is used; and
  * CMA_LARGE lifts nothing for it, as a count of bytes is an ssize_t.
  *
+ * Where the device is used, the first copies by pid from each process are made by
+ * the system call all the same, except those that cma_copy() makes. For a peer that
+ * is seldom copied from it costs less than the device does, with the same result.
+ * Where one of the two refuses, the other is asked. So a filter of system calls (seccomp(2)) that a
+ * program sets up has to allow process_vm_readv(2) and process_vm_writev(2), or to
+ * refuse them with an errno, and not to kill for them; or the program copies by
+ * handles. Where a filter is in force already when the context is opened, they are
+ * not made.
+ *
+ * A signal that does not kill never ends a copy within those limits. One beyond
+ * them lets signal handlers run, and the process be stopped and frozen, on the
+ * way, and then goes on by itself, as if no more than one call had been made: a
+ * peer that dies, or a window that ends, ends the copy short. With
+ * CMA_INTERRUPTIBLE it does not go on: the caller gets the short count, and
+ * cma_request.fault_side CMA_SIDE_NONE, or -EINTR. The system calls do not end
+ * at signals; there it has no effect.
+ *
  * @param context from cma_open()
  * @param[in,out] request what to copy; its out fields are always written
  * @return bytes moved, short if memory ran out on the way; or
@@ -361,7 +419,7 @@ struct cma_request {
  *  -EIDRM: the handle's window ended; -EACCES: the window allows reading, or
  *   writing, only;
  *  -EOPNOTSUPP: this backend cannot reach such a peer (cma_limits.features);
- *  -EINTR: a fatal signal is pending; -ENOMEM;
+ *  -EINTR: a fatal signal is pending, or, with CMA_INTERRUPTIBLE, any; -ENOMEM;
  *  -ESTALE: the context is another process's (see "Fork" above).
  */
 CMA_API ssize_t cma_copy(const struct cma_context *context,
@@ -374,7 +432,7 @@ CMA_API ssize_t cma_copy(const struct cma_context *context,
  * @param peer whose memory
  * @param local,local_count segments of the caller's memory, written
  * @param remote,remote_count segments of the peer's memory, read
- * @param flags CMA_MANY, CMA_LARGE, CMA_STRICT
+ * @param flags CMA_MANY, CMA_LARGE, CMA_STRICT, CMA_INTERRUPTIBLE
  * @return as cma_copy()
  */
 CMA_API ssize_t cma_readv(const struct cma_context *context,
@@ -389,7 +447,7 @@ CMA_API ssize_t cma_readv(const struct cma_context *context,
  * @param peer whose memory
  * @param local,local_count segments of the caller's memory, read
  * @param remote,remote_count segments of the peer's memory, written
- * @param flags CMA_MANY, CMA_LARGE, CMA_STRICT
+ * @param flags CMA_MANY, CMA_LARGE, CMA_STRICT, CMA_INTERRUPTIBLE
  * @return as cma_copy()
  */
 CMA_API ssize_t cma_writev(const struct cma_context *context,
@@ -430,7 +488,9 @@ CMA_API ssize_t cma_write(const struct cma_context *context,
  * ptrace_scope, user ids, capabilities, a process that is not dumpable, a user
  * namespace) and what would allow it; for a device that cannot be used, what
  * to do about it. It looks at the system as it is now, and guesses where the
- * kernel does not tell; meant for messages to people, not for decisions.
+ * kernel does not tell; meant for messages to people, not for decisions. It
+ * takes the failure for one of a copy or of opening a handle or a window;
+ * cma_explain_call() is told.
  *
  * @param context from cma_open(); NULL to explain a failure of cma_open()
  * @param peer whose memory the call was about; ignored if context is NULL
@@ -441,6 +501,39 @@ CMA_API ssize_t cma_write(const struct cma_context *context,
  */
 CMA_API int cma_explain(const struct cma_context *context, struct cma_peer peer,
 			int error, char *text, size_t size);
+
+/** A function of this library, for cma_explain_call(). */
+enum cma_call {
+	CMA_CALL_ANY = 0,	  /**< what cma_explain() takes it for */
+	CMA_CALL_OPEN = 1,	  /**< cma_open(), or cma_limits.device_error */
+	CMA_CALL_QUERY = 2,	  /**< cma_query() */
+	CMA_CALL_COPY = 3,	  /**< cma_copy() and the other copies */
+	CMA_CALL_HANDLE_OPEN = 4, /**< cma_handle_open() */
+	CMA_CALL_HANDLE_CLOSE = 5,   /**< cma_handle_close() */
+	CMA_CALL_WINDOW_CREATE = 6,  /**< cma_window_create() */
+	CMA_CALL_WINDOW_DESTROY = 7, /**< cma_window_destroy() */
+	CMA_CALL_WINDOW_OPEN = 8,    /**< cma_window_open() */
+	CMA_CALL_MAP = 9,	     /**< cma_map() */
+	CMA_CALL_UNMAP = 10,	     /**< cma_unmap() */
+};
+
+/**
+ * Say in words why a call of this function failed, as cma_explain() does, but
+ * knowing which it was: the same error means another thing elsewhere.
+ *
+ * @param context the one that the call was made on; NULL where there is none
+ * @param call the function that failed; one that this library does not know is
+ *  CMA_CALL_ANY
+ * @param peer whose memory the call was about: for cma_map() its handle; any,
+ *  for calls that have no peer
+ * @param error the negative errno value that the call returned
+ * @param[out] text a NUL-terminated sentence, cut at size
+ * @param size bytes at text
+ * @return bytes of the whole sentence without the NUL, as snprintf(3) does
+ */
+CMA_API int cma_explain_call(const struct cma_context *context,
+			     enum cma_call call, struct cma_peer peer,
+			     int error, char *text, size_t size);
 
 #ifdef __cplusplus
 }

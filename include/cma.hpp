@@ -3,9 +3,9 @@
  * @file cma.hpp
  * libcma for C++17: cma.h with owners, views and errors. Header-only.
  *
- * Errors: a function that fails throws std::system_error, whose code is the
- * errno value in std::generic_category() and whose text says why, as
- * cma_explain() does. Its overload with a std::error_code does not throw: it
+ * Errors: a function that fails throws cma::Error, a std::system_error whose
+ * code is the errno value in std::generic_category() and whose text says why,
+ * as cma_explain_call() does. Its overload with a std::error_code does not throw: it
  * sets the code, clears it after success, and returns nothing of use after a
  * failure. What can fail for which reason stands in cma.h.
  *
@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <type_traits>
@@ -31,6 +32,27 @@
 
 namespace cma
 {
+
+/** What a failed call throws; what() is a whole sentence, with nothing behind. */
+class Error : public std::system_error
+{
+public:
+	/** @param error an errno value
+	 *  @param text why, in words */
+	Error(int error, const std::string &text)
+		: std::system_error(error, std::generic_category())
+		, text_(text)
+	{
+	}
+
+	const char *what() const noexcept override
+	{
+		return text_.what();
+	}
+
+private:
+	std::runtime_error text_; /* a string whose copies do not throw */
+};
 
 /** Whose memory: made by pid() and pidfd(); a Handle converts to one. */
 using Peer = ::cma_peer;
@@ -282,7 +304,8 @@ public:
 	/** @param flags 0, CMA_OPEN_DEVICE or CMA_OPEN_SYSCALL */
 	explicit Context(unsigned int flags = 0)
 	{
-		require("cma_open", ::cma_open(&context_, flags), {});
+		require("cma_open", CMA_CALL_OPEN, ::cma_open(&context_, flags),
+			{});
 	}
 
 	/** As above; after a failure the context is empty. */
@@ -332,21 +355,32 @@ public:
 	{
 		::cma_limits limits = {};
 		limits.size = sizeof(limits);
-		require("cma_query", ::cma_query(context_, &limits), {});
+		require("cma_query", CMA_CALL_QUERY,
+			::cma_query(context_, &limits), {});
 		return limits;
 	}
 
 	/** Why a call about this peer failed, in words: cma_explain(). */
 	std::string explain(Peer peer, std::error_code error) const
 	{
-		return explain(context_, peer, -error.value());
+		return explain(CMA_CALL_ANY, peer, error);
+	}
+
+	/** Why this call failed, in words: cma_explain_call(). */
+	std::string explain(enum ::cma_call call, Peer peer,
+			    std::error_code error) const
+	{
+		char text[1024];
+		::cma_explain_call(context_, call, peer, -error.value(), text,
+				   sizeof(text));
+		return text;
 	}
 
 	/** Open a handle: cma_handle_open(). */
 	Handle open(Peer peer) const
 	{
 		const int id = ::cma_handle_open(context_, peer);
-		require("cma_handle_open", id, peer);
+		require("cma_handle_open", CMA_CALL_HANDLE_OPEN, id, peer);
 		return Handle(context_, id);
 	}
 
@@ -369,7 +403,7 @@ public:
 		      unsigned int mode = 0600) const
 	{
 		std::uint64_t name = 0;
-		require("cma_window_create",
+		require("cma_window_create", CMA_CALL_WINDOW_CREATE,
 			::cma_window_create(context_, memory.data(),
 					    memory.size(), access, mode, &name),
 			{});
@@ -380,7 +414,7 @@ public:
 	Handle open_window(std::uint64_t name, unsigned int access = 0) const
 	{
 		const int id = ::cma_window_open(context_, name, access);
-		require("cma_window_open", id, {});
+		require("cma_window_open", CMA_CALL_WINDOW_OPEN, id, {});
 		return Handle(context_, id);
 	}
 
@@ -401,7 +435,7 @@ public:
 		const int error = ::cma_map(
 			context_, handle.id_, offset, length, protection,
 			flags & ~CMA_MAP_FIXED, &mapping.address_);
-		require("cma_map", error, {});
+		require("cma_map", CMA_CALL_MAP, error, handle);
 		mapping.size_ = length;
 		return mapping;
 	}
@@ -416,7 +450,8 @@ public:
 	 */
 	std::size_t read(Peer peer, View local, std::uintptr_t remote) const
 	{
-		return require("cma_read", get(peer, local, remote), peer);
+		return require("cma_read", CMA_CALL_COPY,
+			       get(peer, local, remote), peer);
 	}
 
 	std::size_t read(Peer peer, View local, std::uintptr_t remote,
@@ -436,7 +471,8 @@ public:
 	std::size_t write(Peer peer, ConstView local,
 			  std::uintptr_t remote) const
 	{
-		return require("cma_write", put(peer, local, remote), peer);
+		return require("cma_write", CMA_CALL_COPY,
+			       put(peer, local, remote), peer);
 	}
 
 	std::size_t write(Peer peer, ConstView local, std::uintptr_t remote,
@@ -449,8 +485,8 @@ public:
 	 *  @return bytes moved */
 	std::size_t copy(::cma_request &request) const
 	{
-		return require("cma_copy", ::cma_copy(context_, &request),
-			       request.peer);
+		return require("cma_copy", CMA_CALL_COPY,
+			       ::cma_copy(context_, &request), request.peer);
 	}
 
 	std::size_t copy(::cma_request &request,
@@ -492,8 +528,14 @@ public:
 	}
 
 private:
+	/** What one copy moves everywhere; beyond it takes CMA_LARGE. */
+	static constexpr std::size_t plain_bytes = 0x7fff0000;
+
 	ssize_t get(Peer peer, View local, std::uintptr_t remote) const noexcept
 	{
+		if (local.size() <= plain_bytes)
+			return ::cma_read(context_, peer, local.data(), remote,
+					  local.size());
 		const ::iovec to = {local.data(), local.size()};
 		const ::iovec from = {reinterpret_cast<void *>(remote),
 				      local.size()};
@@ -503,6 +545,9 @@ private:
 	ssize_t put(Peer peer, ConstView local,
 		    std::uintptr_t remote) const noexcept
 	{
+		if (local.size() <= plain_bytes)
+			return ::cma_write(context_, peer, local.data(), remote,
+					   local.size());
 		const ::iovec from = {const_cast<std::byte *>(local.data()),
 				      local.size()};
 		const ::iovec to = {reinterpret_cast<void *>(remote),
@@ -521,39 +566,27 @@ private:
 		return value < 0 ? 0 : static_cast<std::size_t>(value);
 	}
 
-	std::size_t require(const char *function, ssize_t value,
-			    Peer peer) const
+	std::size_t require(const char *function, enum ::cma_call call,
+			    ssize_t value, Peer peer) const
 	{
-		if (value < 0)
-			fail(function, static_cast<int>(value), peer);
-		return static_cast<std::size_t>(value);
+		if (value >= 0)
+			return static_cast<std::size_t>(value);
+		const auto error = static_cast<int>(-value);
+		throw Error(error,
+			    std::string(function) + ": " +
+				    explain(call, peer,
+					    {error, std::generic_category()}));
 	}
 
 	static void require_whole(const char *function, std::size_t moved,
 				  std::size_t wanted)
 	{
 		if (moved < wanted)
-			throw std::system_error(
-				EFAULT, std::generic_category(),
-				std::string(function) +
-					": usable memory ended after " +
-					std::to_string(moved) + " of " +
-					std::to_string(wanted) + " bytes");
-	}
-
-	[[noreturn]] void fail(const char *function, int error, Peer peer) const
-	{
-		throw std::system_error(-error, std::generic_category(),
-					std::string(function) + ": " +
-						explain(context_, peer, error));
-	}
-
-	static std::string explain(const ::cma_context *context, Peer peer,
-				   int error)
-	{
-		char text[1024];
-		::cma_explain(context, peer, error, text, sizeof(text));
-		return text;
+			throw Error(EFAULT,
+				    std::string(function) +
+					    ": usable memory ended after " +
+					    std::to_string(moved) + " of " +
+					    std::to_string(wanted) + " bytes");
 	}
 
 	::cma_context *context_ = nullptr;

@@ -11,24 +11,25 @@
  * capabilities, dumpability, user namespaces, Yama and every other security
  * module included.
  *
+ * What asks is the open method of that file alone. All else that happens when a
+ * file is opened (finding it, a struct file, what security modules say of files)
+ * has no part in process_vm_readv()'s question, and costs four times as much.
+ * So the file is found once for each grant, and its method is called whenever
+ * there is something to ask; cmad_access_init() sees that it answers so.
+ *
  * Invariants:
- *  - A yes is about one mm. The file that was opened shows which mm_struct
- *    was judged; while we hold a reference on ours, equal addresses mean the
- *    same address space. An execve() in between shows as a difference.
- *  - Called with no lock held: the open sleeps, and waits for the target's
+ *  - A yes is about one mm. The method tells which mm_struct was judged; while
+ *    we hold a reference on ours, equal addresses mean the same address space.
+ *    An execve() in between shows as a difference.
+ *  - Called with no lock held: the method sleeps, and waits for the target's
  *    exec_update_lock.
- *  - A verdict is kept only for the very same caller credentials (a new
- *    pointer after every fork, exec and change), target credentials, pid and
- *    mm, only while the target is dumpable, and not for longer than
- *    cmad_verdict_ms. What it cannot see in that time: a withdrawn
- *    PR_SET_PTRACER, and changed policy of Yama or another security module.
+ *  - What may be reused of an answer, and for how long, is verdict.c's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cred.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
-#include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -37,23 +38,11 @@
 #include <linux/slab.h>
 
 #include "private.h"
-
-unsigned int cmad_verdict_ms = 100;
-module_param_named(verdict_ms, cmad_verdict_ms, uint, 0444);
-MODULE_PARM_DESC(verdict_ms,
-		 "Milliseconds for which a permission verdict may be reused (default 100, 0: never)");
-
-/*
- * A verdict that expired is kept for a while: it holds what is cached of its
- * peer until the next judgement. What a dead peer leaves is not worth that.
- */
-#define VERDICT_IDLE (10 * HZ)
-#define SWEEP_PERIOD HZ
+#include "space.h"
 
 /* Written by init only. */
 static struct vfsmount *proc_mnt;	/* the private procfs */
 static struct file *proc_root;		/* its root, open */
-static const struct cred *opener_cred;	/* opens files; never judged */
 static const struct file_operations *mem_fops;	/* of /proc/PID/mem */
 
 /*
@@ -69,6 +58,7 @@ static struct cred *real_creds(void)
 {
 	const struct cred *cred = current_cred();
 	kernel_cap_t caps = cred->cap_permitted;
+	struct mem_cgroup *old;
 	struct cred *real;
 
 	if (!cap_raised(cred->cap_effective, CAP_SYS_PTRACE))
@@ -78,7 +68,10 @@ static struct cred *real_creds(void)
 	    !memcmp(&caps, &cred->cap_effective, sizeof(caps)))
 		return NULL;
 
+	/* For the judgement only; that alone must get nobody killed. */
+	old = cmad_uncharged_begin();
 	real = prepare_creds();
+	cmad_uncharged_end(old);
 	if (!real)
 		return ERR_PTR(-ENOMEM);
 	real->fsuid = real->uid;
@@ -87,75 +80,98 @@ static struct cred *real_creds(void)
 	return real;
 }
 
-/* Open /proc/NR/mem of the private mount as the kernel, judged as current. */
-static struct file *open_mem(pid_t nr)
+/*
+ * /proc/PID/mem on the private mount with a reference, or an ERR_PTR. What procfs
+ * makes for that is charged as by @gfp: to nobody, where the question must not get
+ * the caller killed whose cgroup is full. It is there once for each process, and
+ * does not survive that without a handle.
+ */
+static struct dentry *mem_find(struct pid *pid, gfp_t gfp)
 {
-	const struct cred *old;
+	struct mem_cgroup *old = NULL;
+	struct dentry *mem;
 	struct path path;
-	struct file *file;
-	struct cred *real;
 	char name[24];
 	int rc;
 
-	real = real_creds();
-	if (IS_ERR(real))
-		return ERR_CAST(real);
+	snprintf(name, sizeof(name), "%d/mem", pid_nr_ns(pid, &init_pid_ns));
+	if (gfp != GFP_KERNEL_ACCOUNT)
+		old = cmad_uncharged_begin();
+	rc = vfs_path_lookup(proc_mnt->mnt_root, proc_mnt, name, 0, &path);
+	if (gfp != GFP_KERNEL_ACCOUNT)
+		cmad_uncharged_end(old);
+	/* procfs says ENOENT, too, when it has no memory for an inode. */
+	if (rc == -ENOENT && pid_has_task(pid, PIDTYPE_PID))
+		return ERR_PTR(-ENOMEM);
+	if (rc)
+		return ERR_PTR(rc == -ENOENT ? -ESRCH : rc);
 
-	snprintf(name, sizeof(name), "%d/mem", nr);
+	mem = dget(path.dentry);
+	path_put(&path);
+	/* Still in use, the number was the process's all along. */
+	if (!pid_has_task(pid, PIDTYPE_PID))
+		rc = -ESRCH;
+	else if (WARN_ON_ONCE(mem->d_sb != proc_mnt->mnt_sb ||
+			      (mem_fops && d_inode(mem)->i_fop != mem_fops)))
+		rc = -EPERM;
+	if (!rc)
+		return mem;
+	dput(mem);
+	return ERR_PTR(rc);
+}
+
+/*
+ * 0: current may attach to @mm, which the process of @mem has. -EAGAIN: it has
+ * another address space by now. @mm is kept by the caller, by whatever means.
+ */
+static int judge_mm(struct dentry *mem, const struct mm_struct *mm)
+{
+	struct inode *inode = d_inode(mem);
+	struct file file = {
+		.f_op = mem_fops,
+		.f_inode = inode,
+		.f_mode = FMODE_READ,
+	};
+	struct cred *real = real_creds();
+	const struct cred *old;
+	int rc;
+
+	if (IS_ERR(real))
+		return PTR_ERR(real);
 	if (real)
 		old = override_creds(real);
-	rc = vfs_path_lookup(proc_mnt->mnt_root, proc_mnt, name, 0, &path);
-	if (rc) {
-		file = ERR_PTR(rc);
-	} else {
-		/* The opener's cred becomes f_cred, which AppArmor and
-		 * Landlock judge a file's open by; it is not what mm_access()
-		 * looks at.
-		 */
-		file = dentry_open(&path, O_RDONLY, opener_cred);
-		path_put(&path);
-	}
+	rc = mem_fops->open(inode, &file);
 	if (real) {
 		revert_creds(old);
 		put_cred(real);
 	}
-	return file;
-}
+	/* process_vm_readv() answers in other terms. */
+	if (rc)
+		return rc == -EACCES ? -EPERM : rc;
 
-/*
- * 0: current may attach to @mm, which belongs to @pid. -EAGAIN: the process
- * has another address space by now.
- */
-static int judge_mm(struct pid *pid, struct mm_struct *mm)
-{
-	struct file *file = open_mem(pid_nr_ns(pid, &init_pid_ns));
-	int rc;
-
-	if (IS_ERR(file)) {
-		rc = PTR_ERR(file);
-		/* process_vm_readv() answers in other terms. procfs also says
-		 * ENOENT when it has no memory for an inode.
-		 */
-		if (rc == -EACCES)
-			return -EPERM;
-		if (rc == -ENOENT)
-			return pid_has_task(pid, PIDTYPE_PID) ? -ENOMEM :
-								-ESRCH;
-		return rc;
-	}
-
-	if (WARN_ON_ONCE(file_inode(file)->i_sb != proc_mnt->mnt_sb ||
-			 file->f_op != mem_fops))
-		rc = -EPERM;
-	else
-		rc = file->private_data == mm ? 0 : -EAGAIN;
-	fput(file);
+	rc = file.private_data == mm ? 0 : -EAGAIN;
+	mem_fops->release(inode, &file);
 	return rc;
 }
 
+/*
+ * Until when a verdict on @task, which has @mm, may be reused. Taken before the
+ * judgement, as its credentials are: if they change meanwhile, the verdict does
+ * not match, and is never used.
+ */
+static unsigned long verdict_expiry(struct task_struct *task,
+				    struct mm_struct *mm)
+{
+	unsigned long now = jiffies;
+
+	if (!cmad_task_dumpable(task, mm))
+		return now;
+	return now + msecs_to_jiffies(cmad_verdict_ms);
+}
+
 /* Fill in a new @grant for the process's present address space. */
-static int judge_once(struct cmad_grant *grant, struct pid *pid,
-		      struct task_struct *task)
+static int judge_once(struct cmad_grant *grant, struct task_struct *task,
+		      gfp_t gfp)
 {
 	struct mm_struct *mm = get_task_mm(task);
 	int rc;
@@ -163,16 +179,11 @@ static int judge_once(struct cmad_grant *grant, struct pid *pid,
 	if (!mm)
 		return -ESRCH;
 
-	/* Taken before the judgement: if they change meanwhile, the cached
-	 * verdict does not match and is never used.
-	 */
 	grant->target = get_task_cred(task);
-	grant->cacheable = cmad_task_dumpable(task, mm);
-	grant->expires = jiffies + msecs_to_jiffies(cmad_verdict_ms);
-
-	rc = judge_mm(pid, mm);
+	grant->expires = verdict_expiry(task, mm);
+	rc = judge_mm(grant->mem, mm);
 	if (!rc) {
-		grant->space = cmad_space_get(mm);
+		grant->space = cmad_space_get(mm, gfp);
 		rc = grant->space ? 0 : -ENOMEM;
 	}
 	if (rc)
@@ -181,9 +192,22 @@ static int judge_once(struct cmad_grant *grant, struct pid *pid,
 	return rc;
 }
 
-static struct cmad_grant *grant_alloc(void)
+static int judge_task(struct cmad_grant *grant, struct task_struct *task,
+		      gfp_t gfp)
 {
-	struct cmad_grant *grant = kzalloc(sizeof(*grant), GFP_KERNEL_ACCOUNT);
+	int rc;
+
+	if (task->flags & PF_KTHREAD)
+		return -ESRCH;
+	rc = judge_once(grant, task, gfp);
+	if (rc == -EAGAIN)
+		rc = judge_once(grant, task, gfp);
+	return rc == -EAGAIN ? -ESRCH : rc;
+}
+
+static struct cmad_grant *grant_alloc(gfp_t gfp)
+{
+	struct cmad_grant *grant = kzalloc(sizeof(*grant), gfp);
 
 	if (!grant)
 		return NULL;
@@ -192,36 +216,91 @@ static struct cmad_grant *grant_alloc(void)
 	return grant;
 }
 
-/* Ask the kernel. A new grant, or an ERR_PTR. */
-struct cmad_grant *cmad_access_judge(struct pid *pid)
+/*
+ * Ask the kernel. A new grant, or an ERR_PTR. @known is NULL, or an earlier
+ * grant for the same pid. @gfp is what it is to be made with.
+ */
+struct cmad_grant *cmad_access_judge(struct pid *pid,
+				     const struct cmad_grant *known, gfp_t gfp)
 {
 	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
 	struct cmad_grant *grant;
-	int rc = -ESRCH;
+	int rc;
 
 	if (!task)
 		return ERR_PTR(-ESRCH);
-	grant = grant_alloc();
+	grant = grant_alloc(gfp);
 	if (!grant) {
 		rc = -ENOMEM;
-	} else if (!(task->flags & PF_KTHREAD)) {
-		rc = judge_once(grant, pid, task);
-		if (rc == -EAGAIN)
-			rc = judge_once(grant, pid, task);
+		goto put_task;
 	}
+	grant->mem = known ? dget(known->mem) : mem_find(pid, gfp);
+	rc = PTR_ERR_OR_ZERO(grant->mem);
+	if (rc)
+		goto free_grant;
+	rc = judge_task(grant, task, gfp);
+	if (rc)
+		goto put_mem;
 	put_task_struct(task);
 
-	if (rc) {
-		kfree(grant);
-		if (rc == -EPERM)
-			cmad_count(denials, 1);
-		return ERR_PTR(rc == -EAGAIN ? -ESRCH : rc);
-	}
 	grant->length = U64_MAX;
 	grant->access = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
 	grant->pid = get_pid(pid);
-	grant->caller = get_current_cred();
+	/* A plain store of 0 notes there that it is shared: all store the same. */
+	grant->caller = data_race(get_current_cred());
 	return grant;
+
+put_mem:
+	dput(grant->mem);
+free_grant:
+	kfree(grant);
+	if (rc == -EPERM)
+		cmad_count(denials, 1);
+put_task:
+	put_task_struct(task);
+	return ERR_PTR(rc);
+}
+
+/*
+ * Ask the kernel again about @grant, whose caller is current: 0, -EAGAIN if the
+ * process has another address space by now, or another error. With a yes come
+ * the target's credentials, with a reference, or NULL if they are the grant's;
+ * and until when it may be reused.
+ */
+int cmad_access_rejudge(const struct cmad_grant *grant,
+			const struct cred **targetp, unsigned long *expires)
+{
+	const struct cred *target = NULL;
+	struct task_struct *task;
+	struct mm_struct *mm;
+	int rc;
+
+	*targetp = NULL;
+	rcu_read_lock();
+	task = pid_task(grant->pid, PIDTYPE_PID);
+	mm = rcu_dereference(grant->space->mm);
+	if (task && mm) {
+		/* Or its address might be another one's when that is judged. */
+		mmgrab(mm);
+		if (rcu_access_pointer(task->real_cred) !=
+		    READ_ONCE(grant->target))
+			target = get_task_cred(task);
+		*expires = verdict_expiry(task, mm);
+	}
+	rcu_read_unlock();
+
+	if (!task || !mm)
+		return task ? -EAGAIN : -ESRCH;
+	rc = judge_mm(grant->mem, mm);
+	mmdrop(mm);
+	if (rc) {
+		put_cred(target);
+		target = NULL;
+	}
+	if (rc == -EPERM)
+		cmad_count(denials, 1);
+	*targetp = target;
+	return rc;
 }
 
 /* CMA_ACCESS_* that the window's mode allows current, as a file's would. */
@@ -231,9 +310,9 @@ static u32 window_allows(const struct cmad_window *window)
 	u32 mode = window->mode;
 	u32 access = 0;
 
-	if (uid_eq(current_euid(), owner->euid))
+	if (uid_eq(current_fsuid(), owner->fsuid))
 		mode >>= 6;
-	else if (in_egroup_p(owner->egid))
+	else if (in_group_p(owner->fsgid))
 		mode >>= 3;
 	if (mode & 04)
 		access |= CMA_ACCESS_READ;
@@ -247,25 +326,34 @@ static u32 window_allows(const struct cmad_window *window)
 }
 
 /*
- * Consent: the owner made the window, and its mode decides. @access is what
- * the caller wants, or 0 for all there is. A new grant, or an ERR_PTR.
+ * Consent: the owner made the window, and its mode decides. What current may have
+ * of it: @access, or all there is if that is 0; or an error.
  */
-struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
+int cmad_access_of_window(const struct cmad_window *window, u32 access)
 {
 	u32 allowed = window_allows(window);
-	struct cmad_grant *grant;
 
 	if (READ_ONCE(window->ended))
-		return ERR_PTR(-EIDRM);
+		return -EIDRM;
 	/* Somebody else may hold the window's file open still. */
-	if (!atomic_read(&window->space->mm->mm_users))
-		return ERR_PTR(-ESRCH);
+	if (cmad_space_is_dead(window->space))
+		return -ESRCH;
 	if (!allowed || access & ~allowed) {
 		cmad_count(denials, 1);
-		return ERR_PTR(-EACCES);
+		return -EACCES;
 	}
+	return access ?: allowed;
+}
 
-	grant = grant_alloc();
+/* A new grant of @access, or of all there is, or an ERR_PTR. */
+struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
+{
+	int allowed = cmad_access_of_window(window, access);
+	struct cmad_grant *grant;
+
+	if (allowed < 0)
+		return ERR_PTR(allowed);
+	grant = grant_alloc(GFP_KERNEL_ACCOUNT);
 	if (!grant)
 		return ERR_PTR(-ENOMEM);
 	refcount_inc(&window->space->refs);
@@ -274,14 +362,31 @@ struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
 	grant->window = window;
 	grant->base = window->base;
 	grant->length = window->length;
-	grant->access = access ?: allowed;
+	grant->access = allowed;
 	return grant;
+}
+
+/*
+ * Charge current for a grant that nobody else knows yet, and for its space: 0, or
+ * an error. Its end uncharges.
+ */
+int cmad_grant_charge(struct cmad_grant *grant, enum cmad_charge charge)
+{
+	struct cmad_user *user = cmad_user_charge(charge);
+
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	grant->user = user;
+	grant->charge = charge;
+	return cmad_space_charge(grant->space);
 }
 
 static void grant_free(struct work_struct *work)
 {
 	struct cmad_grant *grant = container_of(to_rcu_work(work),
 						struct cmad_grant, free);
+	enum cmad_charge charge = grant->charge;
+	struct cmad_user *user = grant->user;
 
 	cmad_space_put(grant->space);
 	if (grant->window) {
@@ -290,8 +395,10 @@ static void grant_free(struct work_struct *work)
 		put_pid(grant->pid);
 		put_cred(grant->caller);
 		put_cred(grant->target);
+		dput(grant->mem);
 	}
 	kfree(grant);
+	cmad_user_uncharge(user, charge);
 }
 
 /*
@@ -308,168 +415,13 @@ void cmad_grant_put(struct cmad_grant *grant)
 	queue_rcu_work(cmad_wq, &grant->free);
 }
 
-/* Whether a verdict still speaks of @task as it is now. */
-static bool verdict_holds(const struct cmad_grant *grant,
-			  struct task_struct *task)
-{
-	struct mm_struct *mm = grant->space->mm;
-
-	return time_before(jiffies, grant->expires) &&
-	       READ_ONCE(task->mm) == mm &&
-	       rcu_access_pointer(task->real_cred) == grant->target &&
-	       cmad_task_dumpable(task, mm);
-}
-
-/* Where verdicts on @pid for @caller are kept. */
-static struct cmad_grant __rcu **verdict_set(struct cmad_file *cf,
-					     const struct pid *pid,
-					     const struct cred *caller)
-{
-	unsigned long key = (unsigned long)pid + (unsigned long)caller;
-
-	return cf->verdicts[hash_long(key, CMAD_VERDICT_SET_BITS)];
-}
-
-/* A verdict on @pid that still holds, or NULL. Under RCU, and good under it. */
-struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid)
-{
-	struct cmad_grant __rcu **set = verdict_set(cf, pid, current_cred());
-	struct task_struct *task = pid_task(pid, PIDTYPE_PID);
-	unsigned int i;
-
-	for (i = 0; task && i < CMAD_VERDICT_WAYS; i++) {
-		struct cmad_grant *grant = rcu_dereference(set[i]);
-
-		if (grant && grant->pid == pid &&
-		    grant->caller == current_cred())
-			return verdict_holds(grant, task) ? grant : NULL;
-	}
-	return NULL;
-}
-
-static struct cmad_grant *verdict_find(struct cmad_file *cf, struct pid *pid)
-{
-	struct cmad_grant *grant;
-
-	rcu_read_lock();
-	grant = cmad_verdict_peek(cf, pid);
-	if (grant && !refcount_inc_not_zero(&grant->refs))
-		grant = NULL;
-	rcu_read_unlock();
-	return grant;
-}
-
-/* Takes a reference over. Verdicts on the same pid and caller are replaced. */
-static void verdict_keep(struct cmad_file *cf, struct cmad_grant *grant)
-{
-	struct cmad_grant __rcu **set = verdict_set(cf, grant->pid,
-						    grant->caller);
-	struct cmad_grant *old;
-	unsigned int i;
-
-	spin_lock(&cf->lock);
-	for (i = 0; i < CMAD_VERDICT_WAYS; i++) {
-		old = rcu_dereference_protected(set[i],
-						lockdep_is_held(&cf->lock));
-		if (!old || (old->pid == grant->pid &&
-			     old->caller == grant->caller))
-			break;
-	}
-	if (i == CMAD_VERDICT_WAYS)
-		i = cf->next_way++ % CMAD_VERDICT_WAYS;
-	old = rcu_replace_pointer(set[i], grant, lockdep_is_held(&cf->lock));
-	spin_unlock(&cf->lock);
-
-	if (old)
-		cmad_grant_put(old);
-	queue_delayed_work(cmad_wq, &cf->sweep, SWEEP_PERIOD);
-}
-
-static bool verdict_is_waste(const struct cmad_grant *grant)
-{
-	return !atomic_read(&grant->space->mm->mm_users) ||
-	       time_after(jiffies, grant->expires + VERDICT_IDLE);
-}
-
-/* As long as there are verdicts; then the next one starts it again. */
-static void verdicts_sweep(struct work_struct *work)
-{
-	struct cmad_file *cf = container_of(to_delayed_work(work),
-					    struct cmad_file, sweep);
-	struct cmad_grant __rcu **slot = &cf->verdicts[0][0];
-	struct cmad_grant __rcu **end = slot + CMAD_VERDICTS;
-	bool more = false;
-
-	spin_lock(&cf->lock);
-	for (; slot < end; slot++) {
-		struct cmad_grant *grant;
-
-		grant = rcu_dereference_protected(*slot,
-						  lockdep_is_held(&cf->lock));
-		if (grant && verdict_is_waste(grant)) {
-			RCU_INIT_POINTER(*slot, NULL);
-			cmad_grant_put(grant);
-		} else if (grant) {
-			more = true;
-		}
-	}
-	spin_unlock(&cf->lock);
-	if (more)
-		queue_delayed_work(cmad_wq, &cf->sweep, SWEEP_PERIOD);
-}
-
-/*
- * A grant of current for @pid: a verdict that still holds, or a new one. A
- * strict caller wants the kernel to judge this very call.
- */
-struct cmad_grant *cmad_access_grant(struct cmad_file *cf, struct pid *pid,
-				     bool strict)
-{
-	struct cmad_grant *grant;
-
-	if (!strict) {
-		grant = verdict_find(cf, pid);
-		if (grant)
-			return grant;
-	}
-
-	grant = cmad_access_judge(pid);
-	if (!IS_ERR(grant) && grant->cacheable && !strict && cmad_verdict_ms) {
-		refcount_inc(&grant->refs);
-		verdict_keep(cf, grant);
-	}
-	return grant;
-}
-
-void cmad_verdicts_init(struct cmad_file *cf)
-{
-	spin_lock_init(&cf->lock);
-	INIT_DEFERRABLE_WORK(&cf->sweep, verdicts_sweep);
-}
-
-/* The file's last reference is gone: nobody looks verdicts up any more. */
-void cmad_verdicts_free(struct cmad_file *cf)
-{
-	struct cmad_grant __rcu **slot = &cf->verdicts[0][0];
-	struct cmad_grant __rcu **end = slot + CMAD_VERDICTS;
-
-	cancel_delayed_work_sync(&cf->sweep);
-	for (; slot < end; slot++) {
-		struct cmad_grant *grant;
-
-		grant = rcu_dereference_protected(*slot, true);
-		if (grant)
-			cmad_grant_put(grant);
-	}
-}
-
 /* An open file of the private procfs, which shows pids as the kernel does. */
 struct file *cmad_access_procfs(void)
 {
 	return proc_root;
 }
 
-static int mount_procfs(void)
+static int mount_procfs(const struct cred *opener)
 {
 	struct file_system_type *type = get_fs_type("proc");
 	struct path root;
@@ -488,7 +440,7 @@ static int mount_procfs(void)
 
 	root.mnt = proc_mnt;
 	root.dentry = proc_mnt->mnt_root;
-	proc_root = dentry_open(&root, O_RDONLY | O_DIRECTORY, opener_cred);
+	proc_root = dentry_open(&root, O_RDONLY | O_DIRECTORY, opener);
 	if (IS_ERR(proc_root)) {
 		kern_unmount(proc_mnt);
 		return PTR_ERR(proc_root);
@@ -497,32 +449,33 @@ static int mount_procfs(void)
 }
 
 /*
- * Learn what an open of our own mem looks like, and that it names the mm: on
- * a kernel where it does not, the module has no way to decide and must not
- * load.
+ * Learn what opens a mem, and that it tells whose memory that is: on a kernel
+ * where it does not, the module has no way to decide and must not load.
  */
 static int learn_mem_file(void)
 {
-	struct file *file = open_mem(task_tgid_nr(current));
-	int rc = 0;
+	struct dentry *mem = mem_find(task_tgid(current), GFP_KERNEL);
+	int rc = -EOPNOTSUPP;
 
-	if (IS_ERR(file)) {
-		pr_err("cannot open /proc/self/mem on a private procfs (%ld)\n",
-		       PTR_ERR(file));
-		return PTR_ERR(file);
+	if (IS_ERR(mem)) {
+		pr_err("cannot find /proc/self/mem on a private procfs (%ld)\n",
+		       PTR_ERR(mem));
+		return PTR_ERR(mem);
 	}
 
-	if (!current->mm || file->private_data != current->mm) {
-		pr_err("this kernel's /proc/PID/mem does not tell whose memory it is; access could not be decided\n");
-		rc = -EOPNOTSUPP;
-	}
-	mem_fops = file->f_op;
-	fput(file);
+	mem_fops = d_inode(mem)->i_fop;
+	if (current->mm && mem_fops->open && mem_fops->release)
+		rc = judge_mm(mem, current->mm);
+	dput(mem);
+	if (rc)
+		pr_err("this kernel's /proc/PID/mem does not tell whose memory it is (%d); access could not be decided\n",
+		       rc);
 	return rc;
 }
 
 int __init cmad_access_init(void)
 {
+	const struct cred *opener;
 	int rc;
 
 	if (task_active_pid_ns(current) != &init_pid_ns) {
@@ -530,23 +483,16 @@ int __init cmad_access_init(void)
 		return -EPERM;
 	}
 
-	opener_cred = prepare_kernel_cred(&init_task);
-	if (!opener_cred)
+	opener = prepare_kernel_cred(&init_task);
+	if (!opener)
 		return -ENOMEM;
-
-	rc = mount_procfs();
+	rc = mount_procfs(opener);
+	put_cred(opener);
 	if (rc)
-		goto put_kernel_cred;
+		return rc;
 	rc = learn_mem_file();
 	if (rc)
-		goto unmount;
-	return 0;
-
-unmount:
-	fput(proc_root);
-	kern_unmount(proc_mnt);
-put_kernel_cred:
-	put_cred(opener_cred);
+		cmad_access_exit();
 	return rc;
 }
 
@@ -554,5 +500,4 @@ void cmad_access_exit(void)
 {
 	fput(proc_root);
 	kern_unmount(proc_mnt);
-	put_cred(opener_cred);
 }

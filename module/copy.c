@@ -3,12 +3,19 @@
  * The engine: a copy goes through the peer's cached translations as far as
  * they reach, and where they do not through pinned pages.
  *
- * Invariants. Under a chunk's lock the caller's memory is touched with page
- * faults disabled; when it faults, the lock is dropped and a few pages go the
- * pinned way, which may sleep: pages are pinned then and no lock is held. The
- * cached way is a matter of speed only: every question about holes, rights
+ * Invariants. Bytes move in steps (step.h), which are short and neither sleep
+ * nor fault. Each looks first at whether the window has ended, and whether the
+ * peer's memory is still its own. Where the caller's memory is missing,
+ * everything of the peer's is let go of, pages, mm_users and locks, before it
+ * is waited for: it may take as long as somebody likes. What is missing there is
+ * fetched page by page, and not before a byte of the peer's is known to be
+ * there for it, since process_vm_readv() touches no more of it either.
+ *
+ * The cached way is a matter of speed only: every question about holes, rights
  * and counts is answered by the pinned way, as process_vm_readv() answers it.
- * A signal that kills the caller ends the copy after 1 MB at the latest.
+ * A signal that kills the caller ends the copy before the next step, or the
+ * next batch of pages; any signal does where process_vm_readv() would not have
+ * taken so much at once.
  *
  * The kernel's 64-bit direct map makes neighbouring page frames neighbouring
  * addresses; copies across folios go through the raw user copies, because
@@ -21,6 +28,8 @@
 #include <linux/uaccess.h>
 
 #include "private.h"
+#include "space.h"
+#include "step.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -31,15 +40,20 @@
 
 #define BATCH_FAST 32		/* pages, their array on the stack */
 #define BATCH_MAX 512		/* pages, their array allocated */
-#define HOLD_MAX 0x100000UL	/* bytes copied under a chunk's lock */
-#define SEGMENT_MIN 4096UL	/* of them, what a shorter segment counts for */
-#define FAULT_PAGES 16		/* pinned where the caller's memory faults */
+/*
+ * Times that a page of the caller's is fetched and yet missing, before it counts
+ * as one that cannot be used. Another thread may take it away as often as it
+ * likes; a fault would go on for ever, and hardly anybody loses so often.
+ */
+#define VAIN_MAX 65536
 
 /**
  * struct engine - what one copy works with
  * @copy: the copy
  * @grant: what we may reach
  * @space: the grant's
+ * @missing: the caller's memory stopped the step, at the point reached
+ * @vain: how often it was fetched since a byte was moved
  * @pages: the peer's pages that are pinned; @fast, or allocated
  * @max: entries at @pages
  * @fast: room for short transfers
@@ -48,10 +62,19 @@ struct engine {
 	struct cmad_copy *copy;
 	const struct cmad_grant *grant;
 	struct cmad_space *space;
+	bool missing;
+	unsigned int vain;
 	struct page **pages;
 	unsigned int max;
 	struct page *fast[BATCH_FAST];
 };
+
+/* Whether there is a signal that ends the copy. */
+static bool signal_stops(const struct cmad_copy *copy)
+{
+	return copy->interruptible ? signal_pending(current) :
+				     fatal_signal_pending(current);
+}
 
 static int stop(struct cmad_copy *copy, u32 side, u64 addr)
 {
@@ -60,10 +83,10 @@ static int stop(struct cmad_copy *copy, u32 side, u64 addr)
 	return -EFAULT;
 }
 
-/* The segment that the next byte belongs to; there is one. */
+/* The segment that the next byte belongs to; there is one, and none is empty. */
 static __always_inline const struct cma_iovec *vec_here(struct cmad_vec *vec)
 {
-	while (vec->off == vec->iov[vec->seg].len) {
+	if (vec->off == vec->iov[vec->seg].len) {
 		vec->seg++;
 		vec->off = 0;
 	}
@@ -79,60 +102,92 @@ static __always_inline void copy_advance(struct cmad_copy *copy, u64 n)
 	copy->left -= n;
 }
 
-/*
- * Copy between @len bytes of kernel memory and the caller's next segments.
- * False if the caller's memory faulted, at the point that is reached then.
- */
-static bool copy_local(struct cmad_copy *copy, void *kaddr, u64 len)
+static __always_inline void __user *user_here(const struct cmad_vec *vec,
+					      const struct cma_iovec *iov)
 {
-	struct cmad_vec *vec = &copy->local;
-
-	while (len) {
-		const struct cma_iovec *iov = vec_here(vec);
-		unsigned long n = min(len, iov->len - vec->off);
-		void __user *user = u64_to_user_ptr(iov->base + vec->off);
-		unsigned long missed;
-
-		if (copy->write)
-			missed = raw_copy_from_user(kaddr, user, n);
-		else
-			missed = raw_copy_to_user(user, kaddr, n);
-
-		copy_advance(copy, n - missed);
-		if (missed)
-			return false;
-		kaddr += n;
-		len -= n;
-	}
-	return true;
+	return u64_to_user_ptr(iov->base + vec->off);
 }
 
 /*
- * Copy @len bytes that begin @offset bytes into the first of @nr pinned pages
- * and end in the last: one copy for each run of neighbouring frames.
+ * What the next step may move. An architecture may count coarsely what it
+ * missed, and move nothing at all of what is there before a page that is not:
+ * then no more is asked for than the one page that was fetched.
  */
-static int copy_pages(struct cmad_copy *copy, struct page **pages,
-		      unsigned int nr, unsigned int offset, u64 len)
+static u64 step_budget(struct engine *engine)
 {
-	const struct cmad_vec *vec = &copy->local;
-	unsigned int i, run;
+	struct cmad_vec *vec = &engine->copy->local;
 
-	for (i = 0; i < nr; i += run) {
-		unsigned long pfn = page_to_pfn(pages[i]);
-		u64 bytes;
+	if (likely(engine->vain < 2))
+		return CMAD_STEP_BYTES;
+	return PAGE_SIZE - offset_in_page(vec_here(vec)->base + vec->off);
+}
 
-		for (run = 1; i + run < nr; run++)
-			if (page_to_pfn(pages[i + run]) != pfn + run)
-				break;
+/* However short, a segment takes its time. */
+static __always_inline u64 budget_spend(u64 budget, u64 bytes)
+{
+	return budget - min(budget, max_t(u64, bytes, CMAD_STEP_SEGMENT));
+}
 
-		bytes = min(len, (u64)run * PAGE_SIZE - offset);
-		if (!copy_local(copy, page_address(pages[i]) + offset, bytes))
-			return stop(copy, CMA_FAULT_LOCAL,
-				    vec->iov[vec->seg].base + vec->off);
-		len -= bytes;
-		offset = 0;
+/* How many bytes from byte @from of the pages on, up to @max, are neighbours. */
+static unsigned long pages_run(struct page **pages, u64 from, u64 max)
+{
+	unsigned long n = PAGE_SIZE - offset_in_page(from);
+
+	for (pages += from >> PAGE_SHIFT; n < max; pages++) {
+		if (page_to_pfn(pages[1]) != page_to_pfn(pages[0]) + 1)
+			break;
+		n += PAGE_SIZE;
 	}
-	return 0;
+	return min_t(u64, n, max);
+}
+
+/* One step: bytes of the pages from number @from to @end. Returns the number reached. */
+static u64 pinned_move(struct engine *engine, u64 from, u64 end)
+{
+	struct cmad_copy *copy = engine->copy;
+	u64 budget = step_budget(engine);
+
+	while (from < end && budget && !engine->missing) {
+		const struct cma_iovec *iov = vec_here(&copy->local);
+		void __user *user = user_here(&copy->local, iov);
+		u64 max = min3(end - from, iov->len - copy->local.off, budget);
+		unsigned long n = pages_run(engine->pages, from, max);
+		struct page *page = engine->pages[from >> PAGE_SHIFT];
+		unsigned long missed;
+
+		missed = cmad_step_move(page_address(page) +
+					offset_in_page(from), user, n,
+					copy->write);
+		engine->missing = missed;
+		copy_advance(copy, n - missed);
+		from += n - missed;
+		budget = budget_spend(budget, n);
+	}
+	return from;
+}
+
+/*
+ * Copy the bytes of the pages from number @from to @end, step by step, or until
+ * the caller's memory is missing. Nobody keeps the peer's address space: once it
+ * has ended, its pages may be shown to nobody any more.
+ */
+static int copy_pages(struct engine *engine, u64 from, u64 end)
+{
+	int rc = 0;
+
+	while (from < end && !rc && !engine->missing) {
+		cmad_step_begin();
+		smp_mb(); /* pairs with cmad_steps_wait() */
+		if (cmad_grant_ended(engine->grant))
+			rc = -EIDRM;
+		else if (cmad_space_is_dead(engine->space))
+			rc = -ESRCH;
+		else
+			from = pinned_move(engine, from, end);
+		cmad_step_end();
+		cond_resched();
+	}
+	return rc;
 }
 
 /* A long transfer gets a longer array if there is one to be had. */
@@ -159,10 +214,9 @@ static void pin_array(struct engine *engine, unsigned long nr)
  * copy of such a page, and write to that, while we read the page; but then its
  * write is later than the beginning of our call, as if we had been quicker.
  */
-static long pages_get(struct engine *engine, unsigned long addr,
-		      unsigned long nr)
+static long pages_get(struct engine *engine, struct mm_struct *mm,
+		      unsigned long addr, unsigned long nr)
 {
-	struct mm_struct *mm = engine->space->mm;
 	int locked = 1;
 	long got;
 
@@ -192,36 +246,40 @@ static void pages_put(struct engine *engine, long nr)
 			put_page(engine->pages[i]);
 }
 
-/* Copy @len bytes at @addr by pinning, batch by batch. */
+/*
+ * Copy @len bytes at @addr by pinning, batch by batch, or until the caller's
+ * memory is missing.
+ */
 static int copy_pinned(struct engine *engine, u64 addr, u64 len)
 {
 	struct cmad_copy *copy = engine->copy;
+	u64 end = copy->copied + len;
+	int rc = 0;
 
-	while (len) {
-		unsigned int offset = offset_in_page(addr);
-		unsigned long nr = DIV_ROUND_UP_ULL(len + offset, PAGE_SIZE);
+	for (addr -= copy->copied; copy->copied < end; ) {
+		u64 here = addr + copy->copied;
+		unsigned int offset = offset_in_page(here);
+		u64 last = offset + end - copy->copied;
+		struct mm_struct *mm;
 		long got;
-		u64 bytes;
-		int rc;
 
-		pin_array(engine, nr);
-		got = pages_get(engine, addr, nr);
-		if (fatal_signal_pending(current)) {
-			pages_put(engine, got);
-			return -EINTR;
-		}
-		if (got <= 0)
-			return stop(copy, CMA_FAULT_REMOTE, addr);
-
-		bytes = min(len, (u64)got * PAGE_SIZE - offset);
-		rc = copy_pages(copy, engine->pages, got, offset, bytes);
+		pin_array(engine, DIV_ROUND_UP_ULL(last, PAGE_SIZE));
+		mm = cmad_space_mmget(engine->space);
+		if (!mm)
+			return -ESRCH;
+		got = pages_get(engine, mm, here,
+				DIV_ROUND_UP_ULL(last, PAGE_SIZE));
+		mmput(mm);
+		if (signal_stops(copy))
+			rc = -EINTR;
+		else if (got <= 0)
+			rc = stop(copy, CMA_FAULT_REMOTE, here);
+		else
+			rc = copy_pages(engine, offset,
+					min(last, (u64)got * PAGE_SIZE));
 		pages_put(engine, got);
-		if (rc)
+		if (rc || engine->missing)
 			return rc;
-		addr += bytes;
-		len -= bytes;
-		if (len)
-			cond_resched();
 	}
 	return 0;
 }
@@ -247,10 +305,7 @@ copy_entries(const unsigned long *entry, unsigned int offset,
 		     entry++)
 			n += PAGE_SIZE;
 		n = min(n, len - done);
-		if (write)
-			missed = raw_copy_from_user(kaddr, user + done, n);
-		else
-			missed = raw_copy_to_user(user + done, kaddr, n);
+		missed = cmad_step_move(kaddr, user + done, n, write);
 		done += n - missed;
 		if (unlikely(missed)) {
 			*faulted = true;
@@ -283,14 +338,15 @@ static void *flat_at(const struct cmad_chunk *chunk, unsigned long offset,
 		     unsigned long len, bool write)
 {
 	const struct cmad_flat *flat = chunk->flat;
+	unsigned long first, end;
 
-	if (!flat || (write && !flat->write))
+	if (!flat)
 		return NULL;
-	offset -= (unsigned long)flat->first << PAGE_SHIFT;
-	if (offset >= (unsigned long)flat->nr << PAGE_SHIFT ||
-	    len > ((unsigned long)flat->nr << PAGE_SHIFT) - offset)
+	first = write ? flat->write_first : flat->first;
+	end = write ? flat->write_end : flat->first + flat->nr;
+	if (offset < first << PAGE_SHIFT || offset + len > end << PAGE_SHIFT)
 		return NULL;
-	return flat->base + offset;
+	return flat->base + offset - ((unsigned long)flat->first << PAGE_SHIFT);
 }
 
 /* The same for @offset of @chunk; in one go, if it is flat there. */
@@ -308,31 +364,26 @@ copy_translated(struct cmad_chunk *chunk, unsigned long offset,
 		WRITE_ONCE(chunk->carried, READ_ONCE(chunk->carried) + done);
 		return done;
 	}
-	if (write)
-		missed = raw_copy_from_user(kaddr, user, len);
-	else
-		missed = raw_copy_to_user(user, kaddr, len);
+	missed = cmad_step_move(kaddr, user, len, write);
 	*faulted = missed;
 	return len - missed;
 }
 
 /*
- * Copy on, segment by segment, as long as they lie in @chunk and it translates
- * them, but not for too long: its lock is held, and invalidation waits for it.
- * False if the caller's memory faulted.
+ * Copy on in this step, segment by segment, as long as they lie in @chunk and it
+ * translates them.
  */
-static bool copy_chunk(struct engine *engine, struct cmad_chunk *chunk)
+static void copy_chunk(struct engine *engine, struct cmad_chunk *chunk)
 {
 	struct cmad_copy *copy = engine->copy;
 	struct cmad_vec *local = &copy->local;
 	u64 base = (u64)chunk->index << CMAD_CHUNK_SHIFT;
-	u64 budget = HOLD_MAX;
-	bool faulted = false;
+	const bool asked = READ_ONCE(chunk->asked);
+	u64 budget = step_budget(engine);
 
-	pagefault_disable();
 	do {
 		const struct cma_iovec *iov = vec_here(local);
-		void __user *user = u64_to_user_ptr(iov->base + local->off);
+		void __user *user = user_here(local, iov);
 		unsigned long n, done;
 		u64 addr, len;
 
@@ -343,105 +394,161 @@ static bool copy_chunk(struct engine *engine, struct cmad_chunk *chunk)
 			min(base + CMAD_CHUNK_SIZE - addr, budget));
 		if (copy->write)
 			done = copy_translated(chunk, addr - base, user, n,
-					       true, &faulted);
+					       true, &engine->missing);
 		else
 			done = copy_translated(chunk, addr - base, user, n,
-					       false, &faulted);
+					       false, &engine->missing);
 		copy_advance(copy, done);
+		if (asked)
+			cmad_young_mark(chunk, addr - base, done);
 		if (done != n)
 			break;
-		/* However short, a segment takes its time. */
-		budget -= min_t(u64, budget, max(n, SEGMENT_MIN));
+		budget = budget_spend(budget, n);
 	} while (copy->left && budget);
-	pagefault_enable();
-	return !faulted;
 }
 
-/* Copy on by the cache at @addr; false if the caller's memory faulted. */
-static bool copy_cached(struct engine *engine, u64 addr)
+/* One step by the cache at @addr, as far as it knows that. */
+static void copy_cached(struct engine *engine, u64 addr)
 {
 	struct cmad_chunk *chunk;
-	bool done, flatten;
+	bool flatten = false;
 
-	rcu_read_lock();
+	cmad_step_begin();
 	chunk = cmad_chunk_trylock(engine->space, addr);
-	rcu_read_unlock();
-	if (!chunk)
-		return true;
-	done = copy_chunk(engine, chunk);
-	flatten = READ_ONCE(chunk->carried) >= chunk->flat_after;
-	if (flatten)
-		WRITE_ONCE(chunk->carried, 0);
-	/* The lock may be in use for a moment after others have got it. */
-	rcu_read_lock();
-	up_read(&chunk->lock);
-	rcu_read_unlock();
+	if (chunk) {
+		smp_mb__after_atomic(); /* pairs with cmad_steps_wait() */
+		if (!cmad_grant_ended(engine->grant))
+			copy_chunk(engine, chunk);
+		flatten = READ_ONCE(chunk->carried) >= chunk->flat_after;
+		if (flatten)
+			WRITE_ONCE(chunk->carried, 0);
+		up_read(&chunk->lock);
+	}
+	cmad_step_end();
 	if (flatten)
 		cmad_flat_build(engine->space, addr);
-	return done;
 }
 
 /*
  * Get on with @len bytes at @addr, which lie in one chunk and one segment and
- * are not cached: translate them if that is worth it, else pin. The peer's
- * memory is kept for no longer than this.
+ * are not cached: translate them if that is worth it, else pin.
  */
-static int copy_uncached(struct engine *engine, u64 addr, u64 len, bool faulted)
+static int copy_uncached(struct engine *engine, u64 addr, u64 len)
 {
 	struct cmad_space *space = engine->space;
 	struct cmad_copy *copy = engine->copy;
+	struct mm_struct *mm = cmad_space_mmget(space);
 	u64 begin = copy->copied;
+	bool filled;
+	int rc;
+
+	if (!mm)
+		return -ESRCH;
+	filled = cmad_space_fill(copy, engine->grant, addr, len);
+	mmput(mm);
+	if (filled)
+		copy_cached(engine, addr);
+	if (copy->copied != begin || engine->missing)
+		return 0;
+
+	rc = copy_pinned(engine, addr, len);
+	if (!rc)
+		cmad_space_touch(space, addr);
+	return rc;
+}
+
+/* Touch the caller's memory, as a load of its own would. */
+static int touch(unsigned long addr)
+{
+	char __maybe_unused c;
+
+	return get_user(c, (char __user *)addr);
+}
+
+/*
+ * Have the caller's page at @addr there, writable, and otherwise as it is. A
+ * stack grows by being touched only.
+ */
+static int fetch_to_write(unsigned long addr)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	bool unlocked, there;
 	int rc = 0;
 
-	if (!mmget_not_zero(space->mm))
-		return -ESRCH;
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = find_vma(mm, addr);
+	there = vma && vma->vm_start <= addr;
+	if (there)
+		rc = fixup_user_fault(mm, addr, FAULT_FLAG_WRITE, &unlocked);
+	mmap_read_unlock(mm);
+	return there ? rc : touch(addr);
+}
 
-	if (!faulted && cmad_space_fill(copy, engine->grant, addr, len))
-		faulted = !copy_cached(engine, addr);
-	if (copy->copied == begin) {
-		if (faulted)
-			len = min_t(u64, len, FAULT_PAGES * PAGE_SIZE);
-		rc = copy_pinned(engine, addr, len);
-		if (!rc)
-			cmad_space_touch(space, addr);
-	}
-	mmput(space->mm);
-	return rc;
+/*
+ * The caller's memory is missing where the copy goes on: fetch the page. That
+ * may take any time, so nothing is held. A page that cannot be used though it is
+ * there, or that somebody takes away each time, is as good as none.
+ */
+static int fetch_local(struct engine *engine)
+{
+	struct cmad_copy *copy = engine->copy;
+	const struct cma_iovec *iov = vec_here(&copy->local);
+	u64 addr = iov->base + copy->local.off;
+	int rc;
+
+	if (engine->vain++ == VAIN_MAX)
+		rc = -EFAULT;
+	else if (copy->write)
+		rc = touch(addr);
+	else
+		rc = fetch_to_write(addr);
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return rc ? stop(copy, CMA_FAULT_LOCAL, addr) : 0;
 }
 
 /* Get on with the copy; not for long. */
 static int copy_step(struct engine *engine)
 {
-	const struct cmad_window *window = engine->grant->window;
 	struct cmad_copy *copy = engine->copy;
 	u64 begin = copy->copied;
 	u64 addr, len;
-	bool faulted;
+	int rc = 0;
 
-	if (window && READ_ONCE(window->ended))
+	if (cmad_grant_ended(engine->grant))
 		return -EIDRM;
-	if (fatal_signal_pending(current))
+	if (signal_stops(copy))
 		return -EINTR;
 	len = remote_here(engine->grant, &copy->remote, &addr);
 	if (!len)
 		return stop(copy, CMA_FAULT_REMOTE, addr);
 
-	faulted = !copy_cached(engine, addr);
+	engine->missing = false;
+	copy_cached(engine, addr);
+	if (copy->copied == begin && !engine->missing) {
+		len = min3(len, copy->left,
+			   CMAD_CHUNK_SIZE - (addr & (CMAD_CHUNK_SIZE - 1)));
+		rc = copy_uncached(engine, addr, len);
+	}
 	if (copy->copied != begin)
-		return 0;
-	len = min3(len, copy->left,
-		   CMAD_CHUNK_SIZE - (addr & (CMAD_CHUNK_SIZE - 1)));
-	return copy_uncached(engine, addr, len, faulted);
+		engine->vain = 0;
+	if (!rc && engine->missing)
+		rc = fetch_local(engine);
+	return rc;
 }
 
 /*
  * Do the copy, as far as it goes: 0 once a byte was moved, else an error. The
  * caller has a reference on the grant, and no lock.
  */
-int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
+int cmad_copy_run(struct cmad_file *cf, struct cmad_copy *copy,
+		  const struct cmad_grant *grant)
 {
 	u32 access = copy->write ? CMA_ACCESS_WRITE : CMA_ACCESS_READ;
-	struct mm_struct *mm = grant->space->mm;
+	/* For traces, which tell it apart and no more. */
+	const struct mm_struct *mm = rcu_access_pointer(grant->space->mm);
 	struct engine engine CMAD_UNINITIALIZED;
 	int rc = 0;
 
@@ -450,6 +557,7 @@ int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
 	engine.copy = copy;
 	engine.grant = grant;
 	engine.space = grant->space;
+	engine.vain = 0;
 	engine.pages = engine.fast;
 	engine.max = BATCH_FAST;
 
@@ -465,8 +573,7 @@ int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant)
 	if (engine.pages != engine.fast)
 		kfree(engine.pages);
 
-	cmad_count(copies, 1);
-	cmad_count(bytes, copy->copied);
+	cmad_count_copy(cf->moved, copy->copied);
 	if (copy->fault_side)
 		cmad_count(faults, 1);
 	trace_cmad_copy_end(copy, mm, rc);

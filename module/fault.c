@@ -3,7 +3,12 @@
  * Faults in mappings of a peer's memory.
  *
  * A page table entry is made from a valid entry of a chunk, under the chunk's
- * lock, and is hidden before that one's page may change.
+ * lock and for a view that is alive, and is taken away before that one's page
+ * may change (unmap.c).
+ *
+ * Each fault comes to an end: a write fault leaves its page writable, or ends in
+ * a signal, and takes away nothing but the page's own entry. An instruction that
+ * reads one page and writes another would otherwise fault for ever.
  *
  * A fault holds the mapper's mmap_lock, and may therefore neither take the
  * peer's, whose owner may map the mapper, nor fault pages in there. It makes
@@ -13,10 +18,9 @@
 #include <linux/err.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include "compat/mapping.h"
-#include "private.h"
+#include "view.h"
 
 #define CHUNK_MASK (~(CMAD_CHUNK_SIZE - 1))
 #define FETCH_TRIES 16	/* to have a page in sight that comes and goes */
@@ -24,6 +28,7 @@
 /**
  * struct span - pages that a fault is about
  * @vma: the mapper's
+ * @grant: by which it maps
  * @space: the peer's
  * @page: address of the faulting page, in the peer
  * @start: address of the first page that can be mapped with it, in the peer
@@ -34,6 +39,7 @@
  */
 struct span {
 	struct vm_area_struct *vma;
+	struct cmad_grant *grant;
 	struct cmad_space *space;
 	unsigned long page;
 	unsigned long start;
@@ -45,13 +51,14 @@ struct span {
 
 static void span_of(struct span *span, const struct vm_fault *vmf)
 {
-	const struct cmad_grant *grant = vmf->vma->vm_private_data;
+	const struct cmad_view *view = vmf->vma->vm_private_data;
 	unsigned long user = vmf->address & PAGE_MASK;
 	unsigned long before, after;
 
 	span->vma = vmf->vma;
-	span->space = grant->space;
-	span->page = vmf->pgoff << PAGE_SHIFT;
+	span->grant = view->grant;
+	span->space = view->grant->space;
+	span->page = (vmf->pgoff + view->skew) << PAGE_SHIFT;
 	span->write = vmf->vma->vm_flags & VM_WRITE;
 
 	before = min3(user - vmf->vma->vm_start, user & ~PMD_MASK,
@@ -84,7 +91,7 @@ static int map_span(pte_t *pte, unsigned long addr, void *data)
 	for (; nr--; entry++, pte++, addr += PAGE_SIZE) {
 		unsigned long pfn = PHYS_PFN(__pa(*entry & PAGE_MASK));
 
-		if (!(*entry & CMAD_ENTRY_READ) || !pte_none(*pte))
+		if (!(*entry & CMAD_ENTRY_READ) || !pte_none(READ_ONCE(*pte)))
 			continue;
 		set_pte_at(vma->vm_mm, addr, pte,
 			   pte_mkspecial(pfn_pte(pfn, *entry & CMAD_ENTRY_WRITE ?
@@ -104,18 +111,23 @@ static int map_none(pte_t *pte, unsigned long addr, void *data)
  */
 static int make_table(struct vm_fault *vmf, const struct span *span)
 {
-	struct cmad_grant *grant = vmf->vma->vm_private_data;
 	struct mm_struct *mm = vmf->vma->vm_mm;
 	int rc = 0;
 
-	if (!pmd_none(*vmf->pmd))
+	if (!pmd_none(READ_ONCE(*vmf->pmd)))
 		return 0;
-	mutex_lock(&grant->tables);
-	if (pmd_none(*vmf->pmd))
+	mutex_lock(&span->grant->tables);
+	if (pmd_none(READ_ONCE(*vmf->pmd)))
 		rc = apply_to_page_range(mm, span->user, PAGE_SIZE, map_none,
 					 NULL);
-	mutex_unlock(&grant->tables);
+	mutex_unlock(&span->grant->tables);
 	return rc;
+}
+
+/* Whether @entry shows its page to who wants to write, or read. */
+static bool entry_allows(unsigned long entry, bool write)
+{
+	return entry & (write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ);
 }
 
 /* Whether the chunk, whose lock is held, can show the page. */
@@ -123,47 +135,81 @@ static bool chunk_shows(const struct cmad_chunk *chunk,
 			const struct cmad_grant *grant, unsigned long entry,
 			bool write)
 {
-	if (chunk->dead || (grant->window && READ_ONCE(grant->window->ended)))
+	if (chunk->dead || cmad_grant_ended(grant))
 		return false;
-	return entry & (write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ);
+	return entry_allows(entry, write);
+}
+
+/* Leave nothing of the span but what can be touched around the page. */
+static void span_narrow(struct span *span)
+{
+	const struct cmad_view *view = span->vma->vm_private_data;
+	unsigned long page = span->page >> PAGE_SHIFT;
+	unsigned long before = page - (span->start >> PAGE_SHIFT);
+	unsigned long after = (span->end >> PAGE_SHIFT) - page;
+
+	before -= cmad_shown_run_before(view, page, before);
+	span->start += before << PAGE_SHIFT;
+	span->user += before << PAGE_SHIFT;
+	span->end = span->page +
+		    (cmad_shown_run(view, page, after) << PAGE_SHIFT);
 }
 
 /*
- * Map what @chunk knows of the span. The page table is made before the lock is
- * taken, since an allocation may wait for the notifier. Should the table have
- * gone meanwhile, the reserves provide.
+ * Make entries for what @chunk knows of the span. Under these locks nothing may
+ * be allocated: where the page table is gone meanwhile, the fault comes again,
+ * as it does where others change the chunk.
+ */
+static vm_fault_t map_locked(struct cmad_chunk *chunk, struct vm_fault *vmf,
+			     struct span *span, bool write)
+{
+	vm_fault_t ret = VM_FAULT_RETRY;
+
+	cmad_view_lock(vmf->vma);
+	if (!cmad_shown(vmf->vma->vm_private_data, span->page >> PAGE_SHIFT)) {
+		cmad_view_unlock(vmf->vma);
+		return VM_FAULT_SIGSEGV;
+	}
+	span_narrow(span);
+	if (!cmad_chunk_change_begin(chunk)) {
+		cmad_view_unlock(vmf->vma);
+		return VM_FAULT_NOPAGE;
+	}
+	if (chunk_shows(chunk, span->grant, *entry_at(chunk, span->page),
+			write)) {
+		ret = VM_FAULT_NOPAGE;
+		chunk->mapped = true;
+		cmad_young_mark(chunk, span->page & ~CHUNK_MASK, PAGE_SIZE);
+		span->entry = entry_at(chunk, span->start);
+		if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd))
+			apply_to_page_range(vmf->vma->vm_mm, span->user,
+					    PAGE_SIZE, map_span, span);
+	}
+	cmad_chunk_change_end(chunk);
+	cmad_view_unlock(vmf->vma);
+	return ret;
+}
+
+/*
+ * Map from @chunk what is around the page, if it knows the page. @replace an
+ * entry that is there for reading: with one that is for writing, and not before
+ * there can be one. The page table is made before the locks are taken, since an
+ * allocation may wait for the notifier.
  */
 static vm_fault_t map_from(struct cmad_chunk *chunk, struct vm_fault *vmf,
-			   bool write)
+			   bool write, bool replace)
 {
-	const struct cmad_grant *grant = vmf->vma->vm_private_data;
-	struct mm_struct *mm = vmf->vma->vm_mm;
-	vm_fault_t ret = VM_FAULT_RETRY;
-	unsigned int noreclaim;
 	struct span span;
 
 	span_of(&span, vmf);
-	if (!(READ_ONCE(*entry_at(chunk, span.page)) & CMAD_ENTRY_READ))
+	/* Without the lock: a hint, as map_locked() looks again under it. */
+	if (!entry_allows(data_race(*entry_at(chunk, span.page)), write))
 		return VM_FAULT_RETRY;
 	if (make_table(vmf, &span))
 		return VM_FAULT_OOM;
-
-	down_read(&span.space->faults);
-	noreclaim = memalloc_noreclaim_save();
-	down_write(&chunk->lock);
-	if (chunk_shows(chunk, grant, *entry_at(chunk, span.page), write)) {
-		ret = VM_FAULT_NOPAGE;
-		chunk->mapped = true;
-		span.entry = entry_at(chunk, span.start);
-		if (!pmd_trans_huge(*vmf->pmd) &&
-		    apply_to_page_range(mm, span.user, PAGE_SIZE, map_span,
-					&span))
-			ret = VM_FAULT_OOM;
-	}
-	up_write(&chunk->lock);
-	memalloc_noreclaim_restore(noreclaim);
-	up_read(&span.space->faults);
-	return ret;
+	if (replace)
+		cmad_zap(vmf->vma, vmf->address & PAGE_MASK, PAGE_SIZE);
+	return map_locked(chunk, vmf, &span, write);
 }
 
 /*
@@ -244,12 +290,14 @@ static int look_until_seen(struct hmm_range *range, struct mm_struct *mm,
 	}
 }
 
-/* Fill the cache with what a fault wants. The caller holds no lock. */
-static int fill(const struct span *span, bool write)
+/*
+ * Fill the cache with what a fault wants of @mm, on whose mm_users the caller has
+ * a reference. It holds no lock.
+ */
+static int fill(const struct span *span, struct mm_struct *mm, bool write)
 {
 	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
 	unsigned long index = span->page >> CMAD_CHUNK_SHIFT;
-	struct mm_struct *mm = span->space->mm;
 	struct hmm_range range = { };
 	struct cmad_chunk *chunk;
 	int rc;
@@ -260,10 +308,7 @@ static int fill(const struct span *span, bool write)
 		return PTR_ERR(chunk);
 	range.notifier = &chunk->notifier;
 	range.hmm_pfns = kcalloc(nr, sizeof(*range.hmm_pfns), GFP_KERNEL);
-	/* Nothing can be entered while pages are held. */
-	rc = range.hmm_pfns ? wait_var_event_killable(&chunk->held,
-						      !READ_ONCE(chunk->held)) :
-			      -ENOMEM;
+	rc = range.hmm_pfns ? 0 : -ENOMEM;
 	if (!rc)
 		rc = look_until_seen(&range, mm, span, write);
 	if (!rc)
@@ -277,33 +322,48 @@ static int fill(const struct span *span, bool write)
 	return rc;
 }
 
+/* Whether the page is not hidden at the moment. */
+static bool map_allows(const struct vm_area_struct *vma, unsigned long page)
+{
+	bool shown;
+
+	cmad_view_lock(vma);
+	shown = cmad_shown(vma->vm_private_data, page >> PAGE_SHIFT);
+	cmad_view_unlock(vma);
+	return shown;
+}
+
 /*
  * The cache does not have what a fault wants: fill it, with the fault's lock
  * dropped, and let the fault be done again.
  */
 static vm_fault_t map_fetch(struct vm_fault *vmf, bool write)
 {
-	struct cmad_grant *grant = vmf->vma->vm_private_data;
-	struct mm_struct *mm = vmf->vma->vm_mm;
+	struct mm_struct *peer, *mm = vmf->vma->vm_mm;
+	struct cmad_grant *grant;
 	struct span span;
 	bool whole;
 	int rc;
 
-	if (grant->window && READ_ONCE(grant->window->ended))
+	span_of(&span, vmf);
+	grant = span.grant;
+	if (!map_allows(vmf->vma, span.page))
+		return VM_FAULT_SIGSEGV;
+	if (cmad_grant_ended(grant))
 		return VM_FAULT_SIGBUS;
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
 		return VM_FAULT_SIGBUS;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 
-	span_of(&span, vmf);
 	refcount_inc(&grant->refs);
 	whole = cmad_release_fault_lock(vmf);
 
 	rc = -ESRCH;
-	if (mmget_not_zero(span.space->mm)) {
-		rc = fill(&span, write);
-		mmput(span.space->mm);
+	peer = cmad_space_mmget(span.space);
+	if (peer) {
+		rc = fill(&span, peer, write);
+		mmput(peer);
 	}
 	cmad_grant_put(grant);
 
@@ -314,34 +374,35 @@ static vm_fault_t map_fetch(struct vm_fault *vmf, bool write)
 	return rc == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
-static vm_fault_t map_fault(struct vm_fault *vmf)
+static vm_fault_t map_page(struct vm_fault *vmf, bool replace)
 {
-	struct cmad_grant *grant = vmf->vma->vm_private_data;
-	unsigned long index = vmf->pgoff >> (CMAD_CHUNK_SHIFT - PAGE_SHIFT);
+	const struct cmad_view *view = vmf->vma->vm_private_data;
+	unsigned long page = vmf->pgoff + view->skew;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	vm_fault_t ret = VM_FAULT_RETRY;
 	struct cmad_chunk *chunk;
 
-	chunk = cmad_chunk_get(grant->space, index);
+	chunk = cmad_chunk_get(view->grant->space, page / CMAD_CHUNK_PAGES);
 	if (chunk) {
-		ret = map_from(chunk, vmf, write);
+		ret = map_from(chunk, vmf, write, replace);
 		cmad_chunk_put(chunk);
 	}
 	return ret == VM_FAULT_RETRY ? map_fetch(vmf, write) : ret;
 }
 
+static vm_fault_t map_fault(struct vm_fault *vmf)
+{
+	return map_page(vmf, false);
+}
+
 /*
- * A write to a page that is mapped for reading. Take out what is mapped around
- * it, so that the write faults once more, and everything with the rights that
- * there are now.
+ * A write to a page that is mapped for reading. VM_FAULT_NOPAGE, or the kernel
+ * would go on by itself, also where VM_FAULT_RETRY tells that the fault's lock
+ * is gone.
  */
 static vm_fault_t map_mkwrite(struct vm_fault *vmf)
 {
-	struct span span;
-
-	span_of(&span, vmf);
-	cmad_zap(vmf->vma, span.user, span.end - span.start);
-	return VM_FAULT_NOPAGE;
+	return map_page(vmf, true) | VM_FAULT_NOPAGE;
 }
 
 #ifdef CMAD_HAVE_HUGE_PFN
@@ -366,8 +427,10 @@ static bool chunk_is_huge(const struct cmad_chunk *chunk, unsigned long rights)
 /* As map_from(), a 2 MB entry: a new one, or more rights for the one there. */
 static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 {
-	struct cmad_grant *grant = vmf->vma->vm_private_data;
+	const struct cmad_view *view = vmf->vma->vm_private_data;
+	struct cmad_grant *grant = view->grant;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	unsigned long first = chunk->index * CMAD_CHUNK_PAGES;
 	unsigned long rights = CMAD_ENTRY_READ;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	unsigned long entry;
@@ -375,11 +438,15 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 	if (write)
 		rights |= CMAD_ENTRY_WRITE;
 	mutex_lock(&grant->tables);
-	down_read(&grant->space->faults);
-	down_write(&chunk->lock);
+	cmad_view_lock(vmf->vma);
+	if (!cmad_chunk_change_begin(chunk)) {
+		ret = VM_FAULT_NOPAGE;
+		goto out;
+	}
 	entry = chunk->entries[0];
 	if ((pmd_none(*vmf->pmd) || pmd_trans_huge(*vmf->pmd)) &&
 	    chunk_shows(chunk, grant, entry, write) &&
+	    cmad_shown_run(view, first, CMAD_CHUNK_PAGES) == CMAD_CHUNK_PAGES &&
 	    chunk_is_huge(chunk, rights)) {
 		chunk->mapped = true;
 		if (vmf->vma->vm_flags & VM_WRITE && entry & CMAD_ENTRY_WRITE)
@@ -387,8 +454,9 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 		ret = cmad_insert_huge(vmf, PHYS_PFN(__pa(entry & PAGE_MASK)),
 				       write);
 	}
-	up_write(&chunk->lock);
-	up_read(&grant->space->faults);
+	cmad_chunk_change_end(chunk);
+out:
+	cmad_view_unlock(vmf->vma);
 	mutex_unlock(&grant->tables);
 	return ret;
 }
@@ -397,7 +465,7 @@ static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	unsigned long start = vmf->address & PMD_MASK;
 	struct vm_area_struct *vma = vmf->vma;
-	struct cmad_grant *grant = vma->vm_private_data;
+	const struct cmad_view *view = vma->vm_private_data;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	struct cmad_chunk *chunk;
 	unsigned long page;
@@ -405,11 +473,12 @@ static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (order != PMD_SHIFT - PAGE_SHIFT || PMD_SHIFT != CMAD_CHUNK_SHIFT ||
 	    start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return VM_FAULT_FALLBACK;
-	page = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT);
+	page = vma->vm_pgoff + view->skew +
+	       ((start - vma->vm_start) >> PAGE_SHIFT);
 	if (page % CMAD_CHUNK_PAGES)
 		return VM_FAULT_FALLBACK;
 
-	chunk = cmad_chunk_get(grant->space, page / CMAD_CHUNK_PAGES);
+	chunk = cmad_chunk_get(view->grant->space, page / CMAD_CHUNK_PAGES);
 	if (chunk) {
 		ret = map_huge_from(chunk, vmf);
 		cmad_chunk_put(chunk);
@@ -418,16 +487,21 @@ static vm_fault_t map_huge_fault(struct vm_fault *vmf, unsigned int order)
 }
 #endif
 
+/*
+ * A part of the VMA was split off, or it is about to move. Called with the
+ * mmap_lock for writing, and must not fail; the mapper has a notifier.
+ */
 static void map_open(struct vm_area_struct *vma)
 {
-	struct cmad_grant *grant = vma->vm_private_data;
+	const struct cmad_view *view = vma->vm_private_data;
 
-	refcount_inc(&grant->refs);
+	WARN_ON_ONCE(cmad_view_create(vma, view->grant, view->skew,
+				      view->shown, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL));
 }
 
 static void map_close(struct vm_area_struct *vma)
 {
-	cmad_grant_put(vma->vm_private_data);
+	cmad_view_close(vma->vm_private_data);
 }
 
 const struct vm_operations_struct cmad_map_ops = {

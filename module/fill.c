@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 
 #include "private.h"
+#include "space.h"
 
 #define FILL_PAGES 24	/* in one chunk, from which a translation pays at once */
 #define FILL_TRIES 3	/* lost to invalidations before a fill is given up */
@@ -30,10 +31,13 @@ void cmad_space_touch(struct cmad_space *space, unsigned long addr)
 
 	if (!READ_ONCE(cmad_max_chunks) || test_bit(bit, space->touched))
 		return;
-	/* Only a hint, so that it may be forgotten when it says yes to all. */
-	if (++space->nr_touched > CMAD_TOUCH_BITS / 2) {
+	/*
+	 * Only a hint, so that it may be forgotten when it says yes to all; nor
+	 * does it matter if a count is lost, or a bit that is set meanwhile.
+	 */
+	if (data_race(++space->nr_touched) > CMAD_TOUCH_BITS / 2) {
 		bitmap_zero(space->touched, CMAD_TOUCH_BITS);
-		space->nr_touched = 1;
+		WRITE_ONCE(space->nr_touched, 1);
 	}
 	set_bit(bit, space->touched);
 }
@@ -42,9 +46,11 @@ void cmad_space_touch(struct cmad_space *space, unsigned long addr)
  * Policy: is a transfer of @pages pages at @addr worth a translation? A large
  * one is, and any where there was a copy before. That is asked first: it costs
  * the first copy less than to look for a chunk, which only a mapping can have
- * made by then. Returns the chunk with a reference, or NULL: pin.
+ * made by then. Where there was no memory for one, the rest of the copy goes
+ * without new ones. Returns the chunk with a reference, or NULL: pin.
  */
-static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
+static struct cmad_chunk *chunk_worth_filling(struct cmad_copy *copy,
+					      struct cmad_space *space,
 					      unsigned long addr,
 					      unsigned long pages)
 {
@@ -55,9 +61,10 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_space *space,
 	    !test_bit(index % CMAD_TOUCH_BITS, space->touched))
 		return NULL;
 	chunk = cmad_chunk_get(space, index);
-	if (!chunk) {
+	if (!chunk && !copy->poor) {
 		cmad_space_touch(space, addr);
 		chunk = cmad_chunk_create(space, index, false);
+		copy->poor = chunk == ERR_PTR(-ENOMEM);
 	}
 	return IS_ERR(chunk) ? NULL : chunk;
 }
@@ -156,14 +163,16 @@ int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
 	unsigned long nr = (range->end - range->start) >> PAGE_SHIFT;
 	int rc = 0;
 
-	down_write(&chunk->lock);
-	if (chunk->held ||
-	    mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
+	if (!cmad_chunk_change_begin(chunk))
+		return -EBUSY;
+	if (mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
 		rc = -EBUSY;
 	else
 		enter_pages(&chunk->entries[first >> PAGE_SHIFT],
 			    range->hmm_pfns, nr, write);
-	up_write(&chunk->lock);
+	if (!rc && write)
+		cmad_flat_widen(chunk, first >> PAGE_SHIFT);
+	cmad_chunk_change_end(chunk);
 	return rc;
 }
 
@@ -175,7 +184,7 @@ static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range,
 	int rc;
 
 	do {
-		rc = chunk_look(chunk->space->mm, range);
+		rc = chunk_look(cmad_space_mm(chunk->space), range);
 		if (!rc)
 			rc = cmad_chunk_enter(chunk, range, write);
 		if (rc == -EBUSY)
@@ -261,7 +270,7 @@ static int fill_wish(struct cmad_chunk *chunk, const struct wish *wish,
 
 	if (nr > FILL_FAST)
 		range.hmm_pfns = kmalloc_array(nr, sizeof(*range.hmm_pfns),
-					       GFP_KERNEL | __GFP_NOWARN);
+					       CMAD_GFP_CACHE);
 	if (!range.hmm_pfns)
 		return -ENOMEM;
 	rc = chunk_fill(chunk, &range, write);
@@ -295,9 +304,9 @@ bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 	wish.pages = (wish.end - wish.start) >> PAGE_SHIFT;
 	if (copy->remote.nr > 1 && !copy->lone)
 		wish_ahead(&wish, len);
-	if (wish.end <= wish.start || wish.end > space->mm->task_size)
+	if (wish.end <= wish.start || wish.end > cmad_space_mm(space)->task_size)
 		return false;
-	chunk = chunk_worth_filling(space, addr, wish.pages);
+	chunk = chunk_worth_filling(copy, space, addr, wish.pages);
 	if (!chunk)
 		return false;
 

@@ -10,10 +10,13 @@
  * sleeps, to a work item; nobody looks through it in between. It is built
  * without a lock, from a snapshot of the entries, and published under the lock
  * if nothing was invalidated meanwhile. It takes the place of one that did not
- * serve, since it reached less far or was not for writing.
+ * serve, since it reached less far. What may be written to through it are pages
+ * that the entries are for writing of, and grows with these.
  *
- * Building costs about as much as it spares in 4 MB of copies. Each time that a
- * change ends or prevents it the chunk must carry twice as much before the next.
+ * Building costs about as much as it spares in 4 MB of copies, which is what the
+ * chunk must carry first: so it never costs much more than twice what the better
+ * of both ways would have. Each time that a change ends or prevents it the chunk
+ * must carry twice as much before the next.
  */
 #include <linux/module.h>
 #include <linux/sizes.h>
@@ -23,10 +26,10 @@
 
 #include "private.h"
 
-static unsigned int flat_kb = 8192;
+static unsigned int flat_kb = 4096;
 module_param(flat_kb, uint, 0644);
 MODULE_PARM_DESC(flat_kb,
-		 "Kilobytes that a chunk carries unchanged before it is mapped into the kernel in one piece (default 8192, 0: never)");
+		 "Kilobytes that a chunk carries unchanged before it is mapped into the kernel in one piece (default 4096, 0: never)");
 
 #define FLAT_AFTER_MAX SZ_1G
 #define FLAT_BREAKS 32	/* fewer interruptions cost less than the mapping */
@@ -73,6 +76,27 @@ void cmad_flat_drop(struct cmad_chunk *chunk)
 }
 
 /*
+ * Pages at @index of the chunk, whose lock is held for writing, may be written
+ * to, or are about to be: so may those around them, as far as it goes.
+ */
+void cmad_flat_widen(struct cmad_chunk *chunk, unsigned int index)
+{
+	const unsigned long *entries = chunk->entries;
+	unsigned int first = index, end = index;
+	struct cmad_flat *flat = chunk->flat;
+
+	lockdep_assert_held_write(&chunk->lock);
+	if (!flat || index < flat->first || index >= flat->first + flat->nr)
+		return;
+	while (first > flat->first && entries[first - 1] & CMAD_ENTRY_WRITE)
+		first--;
+	while (end < flat->first + flat->nr && entries[end] & CMAD_ENTRY_WRITE)
+		end++;
+	flat->write_first = first;
+	flat->write_end = end;
+}
+
+/*
  * The pages around the one at @index as far as they are translated without a
  * gap, and @flat's extent. False if they are not worth a mapping.
  */
@@ -82,9 +106,9 @@ static bool flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
 	const unsigned long *entries = chunk->entries;
 	unsigned int breaks = 0, end = index, first = index, i;
 
-	down_read(&chunk->lock);
+	if (!cmad_chunk_change_begin(chunk))
+		return false;
 	flat->changes = chunk->changes;
-	flat->write = true;
 	while (first && entries[first - 1] & CMAD_ENTRY_READ)
 		first--;
 	while (end < CMAD_CHUNK_PAGES && entries[end] & CMAD_ENTRY_READ)
@@ -93,10 +117,8 @@ static bool flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
 		pages[i - first] = virt_to_page(entries[i] & PAGE_MASK);
 		if (i > first && entries[i] != entries[i - 1] + PAGE_SIZE)
 			breaks++;
-		if (!(entries[i] & CMAD_ENTRY_WRITE))
-			flat->write = false;
 	}
-	up_read(&chunk->lock);
+	cmad_chunk_change_end(chunk);
 	flat->first = first;
 	flat->nr = end - first;
 	return breaks >= FLAT_BREAKS;
@@ -104,10 +126,10 @@ static bool flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
 
 static struct cmad_flat *flat_make(struct cmad_chunk *chunk, unsigned int index)
 {
-	const gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 	struct page **pages = kmalloc_array(CMAD_CHUNK_PAGES, sizeof(*pages),
-					    gfp);
-	struct cmad_flat *flat = kzalloc(sizeof(*flat), gfp | __GFP_ACCOUNT);
+					    CMAD_GFP_CACHE);
+	struct cmad_flat *flat = kzalloc(sizeof(*flat),
+					 CMAD_GFP_CACHE | __GFP_ACCOUNT);
 
 	if (pages && flat && flat_snapshot(chunk, index, flat, pages))
 		flat->base = vmap(pages, flat->nr, VM_MAP, PAGE_KERNEL);
@@ -132,14 +154,16 @@ void cmad_flat_build(struct cmad_space *space, unsigned long addr)
 		return;
 	flat = flat_make(chunk, index);
 
-	down_write(&chunk->lock);
-	if (flat && !chunk->dead && flat->changes == chunk->changes) {
-		swap(chunk->flat, flat);
-		cmad_count(flattenings, 1);
-	} else {
-		flat_back_off(chunk);
+	if (cmad_chunk_change_begin(chunk)) {
+		if (flat && !chunk->dead && flat->changes == chunk->changes) {
+			swap(chunk->flat, flat);
+			cmad_flat_widen(chunk, index);
+			cmad_count(flattenings, 1);
+		} else {
+			flat_back_off(chunk);
+		}
+		cmad_chunk_change_end(chunk);
 	}
-	up_write(&chunk->lock);
 
 	if (flat)
 		flat_free(flat);

@@ -48,17 +48,27 @@ static struct cmad_handles *handles_grow(struct cmad_file *cf,
 int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant)
 {
 	struct cmad_handles *handles;
-	u32 id = 1;
+	int rc = cmad_grant_charge(grant, CMAD_CHARGE_HANDLE);
+	u32 id;
+
+	if (rc) {
+		cmad_grant_put(grant);
+		return rc;
+	}
 
 	mutex_lock(&cf->handles_lock);
 	handles = handles_locked(cf);
+	id = max(cf->next_handle, 1U);
 	while (handles && id < handles->size &&
 	       rcu_access_pointer(handles->slot[id]))
 		id++;
 	if (!handles || id == handles->size)
 		handles = handles_grow(cf, handles);
-	if (!IS_ERR(handles))
+	if (!IS_ERR(handles)) {
 		rcu_assign_pointer(handles->slot[id], grant);
+		cf->next_handle = id + 1;
+		cmad_count(handles, 1);
+	}
 	mutex_unlock(&cf->handles_lock);
 
 	if (IS_ERR(handles)) {
@@ -78,21 +88,39 @@ int cmad_handle_close(struct cmad_file *cf, s32 id)
 	if (handles && (u32)id < handles->size)
 		grant = rcu_replace_pointer(handles->slot[id], NULL,
 					    lockdep_is_held(&cf->handles_lock));
+	if (grant)
+		cf->next_handle = min_t(u32, cf->next_handle, id);
 	mutex_unlock(&cf->handles_lock);
 	if (!grant)
 		return -ENOENT;
 
+	cmad_count(handles, -1);
 	cmad_grant_put(grant);
 	return 0;
 }
 
-/*
- * The handle's grant with a reference. A strict caller wants the kernel to
- * judge again; the answer must then be about the same address space.
- */
+/* Whether current would get the same handle again: 0, or why not. */
+static int handle_judge(const struct cmad_grant *grant)
+{
+	const struct cred *target;
+	unsigned long expires;
+	int rc;
+
+	if (grant->window) {
+		rc = cmad_access_of_window(grant->window, grant->access);
+		return min(rc, 0);
+	}
+	rc = cmad_access_rejudge(grant, &target, &expires);
+	put_cred(target);
+	/* The process has another address space by now. */
+	return rc == -EAGAIN ? -ESRCH : rc;
+}
+
+/* The handle's grant with a reference. A strict caller has this call judged. */
 struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict)
 {
-	struct cmad_grant *grant, *now;
+	struct cmad_grant *grant;
+	int rc;
 
 	rcu_read_lock();
 	grant = cmad_handle_peek(cf, id);
@@ -101,22 +129,11 @@ struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict)
 	rcu_read_unlock();
 	if (!grant)
 		return ERR_PTR(-ENOENT);
-	if (!strict)
+	rc = strict ? handle_judge(grant) : 0;
+	if (!rc)
 		return grant;
-
-	if (grant->window)
-		now = cmad_access_window(grant->window, grant->access);
-	else
-		now = cmad_access_judge(grant->pid);
-	if (!IS_ERR(now) && now->space != grant->space) {
-		cmad_grant_put(now);
-		now = ERR_PTR(-ESRCH);
-	}
-	/* Nobody else knows it yet. */
-	if (!IS_ERR(now))
-		now->access &= grant->access;
 	cmad_grant_put(grant);
-	return now;
+	return ERR_PTR(rc);
 }
 
 /* The file's last reference is gone: nobody looks handles up any more. */
@@ -130,8 +147,10 @@ void cmad_handles_free(struct cmad_file *cf)
 		struct cmad_grant *grant;
 
 		grant = rcu_dereference_protected(handles->slot[id], true);
-		if (grant)
+		if (grant) {
+			cmad_count(handles, -1);
 			cmad_grant_put(grant);
+		}
 		cond_resched();
 	}
 	kvfree(handles);

@@ -14,7 +14,8 @@
 #include "private.h"
 
 #define COPY_FLAGS (CMA_COPY_WRITE | CMA_COPY_MANY | CMA_COPY_LARGE | \
-		    CMA_COPY_REPORT | CMA_COPY_STRICT | CMA_COPY_SINGLE)
+		    CMA_COPY_REPORT | CMA_COPY_STRICT | CMA_COPY_SINGLE | \
+		    CMA_COPY_KNOWN)
 
 union cmad_args {
 	struct cma_ioc_info info;
@@ -23,6 +24,8 @@ union cmad_args {
 	struct cma_ioc_close close;
 	struct cma_ioc_window_create window_create;
 	struct cma_ioc_window_destroy window_destroy;
+	struct cma_ioc_populate populate;
+	struct cma_ioc_show show;
 };
 
 static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
@@ -35,7 +38,9 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 			    CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
 			    CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
 			    CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
-			    CMA_FEATURE_WINDOW | CMA_FEATURE_MAP,
+			    CMA_FEATURE_WINDOW | CMA_FEATURE_MAP |
+			    CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
+			    CMA_FEATURE_SHOW,
 		.max_iov = UIO_MAXIOV,
 		.max_iov_many = CMAD_MAX_IOV_MANY,
 		.max_bytes = MAX_RW_COUNT,
@@ -52,17 +57,17 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 static struct cmad_grant *copy_grant(struct cmad_file *cf,
 				     const struct cma_ioc_copy *args)
 {
-	bool strict = args->flags & CMA_COPY_STRICT;
 	struct cmad_grant *grant;
 	struct pid *pid;
 
 	if (args->peer_type == CMA_PEER_HANDLE)
-		return cmad_handle_grant(cf, args->peer, strict);
+		return cmad_handle_grant(cf, args->peer,
+					 args->flags & CMA_COPY_STRICT);
 
 	pid = cmad_peer_pid(args->peer_type, args->peer);
 	if (IS_ERR(pid))
 		return ERR_CAST(pid);
-	grant = cmad_access_grant(cf, pid, strict);
+	grant = cmad_verdict_grant(cf, pid, args->flags);
 	put_pid(pid);
 	return grant;
 }
@@ -85,13 +90,19 @@ static noinline long copy_long(struct cmad_file *cf,
 	struct cmad_copy copy CMAD_UNINITIALIZED;
 	int rc;
 
+	/* Asked before all else; the short way knows by the grant. */
+	if (!(cf->access & cmad_copy_access(args))) {
+		if (grant)
+			cmad_grant_put(grant);
+		return -EBADF;
+	}
 	rc = cmad_copy_import(&copy, args);
 	if (!rc && copy.left) {
 		if (!grant)
 			grant = copy_grant(cf, args);
 		rc = PTR_ERR_OR_ZERO(grant);
 		if (!rc)
-			rc = cmad_copy_run(&copy, grant);
+			rc = cmad_copy_run(cf, &copy, grant);
 	}
 	if (!IS_ERR_OR_NULL(grant))
 		cmad_grant_put(grant);
@@ -105,21 +116,56 @@ static noinline long copy_long(struct cmad_file *cf,
 	return rc;
 }
 
+/*
+ * What @args name in lists of one segment a side, as CMA_COPY_SINGLE has it, for
+ * the short way. False if there are more, or the lists cannot be read, which is
+ * for the long way to tell in its order.
+ */
+static __always_inline bool copy_lists_single(const struct cma_ioc_copy *args,
+					      struct cma_ioc_copy *single)
+{
+	const struct cma_iovec __user *local = u64_to_user_ptr(args->local_iov);
+	const struct cma_iovec __user *remote =
+		u64_to_user_ptr(args->remote_iov);
+
+	if (args->local_cnt != 1 || args->remote_cnt != 1 ||
+	    !access_ok(remote, sizeof(*remote)) ||
+	    !user_access_begin(local, sizeof(*local)))
+		return false;
+	unsafe_get_user(single->local_iov, &local->base, fault);
+	unsafe_get_user(single->local_cnt, &local->len, fault);
+	unsafe_get_user(single->remote_iov, &remote->base, fault);
+	unsafe_get_user(single->remote_cnt, &remote->len, fault);
+	user_access_end();
+	single->flags = args->flags;
+	single->peer_type = args->peer_type;
+	single->peer = args->peer;
+	return true;
+
+fault:
+	user_access_end();
+	return false;
+}
+
 /* The copy that @args ask for; @copied of @out is 0. */
 static __always_inline long copy_any(struct cmad_file *cf,
 				     const struct cma_ioc_copy *args,
 				     struct cma_ioc_copy __user *out)
 {
 	const u32 short_mask = CMA_COPY_SINGLE | CMA_COPY_STRICT;
+	struct cma_ioc_copy single CMAD_UNINITIALIZED;
 	struct cmad_grant *grant = NULL;
+	u32 form = args->flags & short_mask;
 
 	if (args->flags & ~COPY_FLAGS || args->reserved ||
 	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
 		return -EINVAL;
 
-	if ((args->flags & short_mask) == CMA_COPY_SINGLE &&
-	    cmad_copy_short(cf, args, &grant))
+	if (form == CMA_COPY_SINGLE && cmad_copy_short(cf, args, &grant))
 		return put_user(args->local_cnt, &out->copied);
+	if (!form && copy_lists_single(args, &single) &&
+	    cmad_copy_short(cf, &single, &grant))
+		return put_user(single.local_cnt, &out->copied);
 	return copy_long(cf, args, out, grant);
 }
 
@@ -182,7 +228,7 @@ static struct cmad_grant *open_grant(const struct cma_ioc_open *args)
 	pid = cmad_peer_pid(args->peer_type, args->peer);
 	if (IS_ERR(pid))
 		return ERR_CAST(pid);
-	grant = cmad_access_judge(pid);
+	grant = cmad_access_judge(pid, NULL, GFP_KERNEL_ACCOUNT);
 	put_pid(pid);
 	return grant;
 }
@@ -203,13 +249,19 @@ static long ioctl_open(struct cmad_file *cf, union cmad_args *uargs,
 	    args->access & ~(CMA_ACCESS_READ | CMA_ACCESS_WRITE) ||
 	    (args->peer_type == CMA_PEER_WINDOW ? args->peer : args->window))
 		return -EINVAL;
+	if (!cf->access || args->access & ~cf->access)
+		return -EBADF;
 
 	grant = open_grant(args);
 	if (IS_ERR(grant))
 		return PTR_ERR(grant);
-	if (args->access)
-		grant->access = args->access;
-	access = grant->access;
+	access = (args->access ?: grant->access) & cf->access;
+	if (!access) {
+		cmad_grant_put(grant);
+		return -EBADF;
+	}
+	/* Nobody else knows it yet. */
+	grant->access = access;
 	id = cmad_handle_open(cf, grant);
 	if (id < 0)
 		return id;
@@ -247,6 +299,18 @@ static long ioctl_window_destroy(struct cmad_file *cf, union cmad_args *args,
 	if (args->window_destroy.reserved)
 		return -EINVAL;
 	return cmad_window_destroy(cf, args->window_destroy.window);
+}
+
+static long ioctl_populate(struct cmad_file *cf, union cmad_args *args,
+			   void __user *uarg, u32 size)
+{
+	return cmad_populate(&args->populate);
+}
+
+static long ioctl_show(struct cmad_file *cf, union cmad_args *args,
+		       void __user *uarg, u32 size)
+{
+	return cmad_show(&args->show);
 }
 
 /**
@@ -293,6 +357,16 @@ static const struct cmad_op cmad_ops[] = {
 		.size = sizeof(struct cma_ioc_window_destroy),
 		.min_size = offsetofend(struct cma_ioc_window_destroy, window),
 		.run = ioctl_window_destroy,
+	},
+	[CMA_IOC_NR_POPULATE] = {
+		.size = sizeof(struct cma_ioc_populate),
+		.min_size = offsetofend(struct cma_ioc_populate, length),
+		.run = ioctl_populate,
+	},
+	[CMA_IOC_NR_SHOW] = {
+		.size = sizeof(struct cma_ioc_show),
+		.min_size = offsetofend(struct cma_ioc_show, length),
+		.run = ioctl_show,
 	},
 };
 

@@ -8,9 +8,9 @@
 #include <linux/slab.h>
 
 #include "private.h"
+#include "space.h"
 
 struct workqueue_struct *cmad_wq;
-struct workqueue_struct *cmad_hide_wq;	/* see hide.c */
 
 static int cmad_open(struct inode *inode, struct file *file)
 {
@@ -19,11 +19,22 @@ static int cmad_open(struct inode *inode, struct file *file)
 	cf = kzalloc(sizeof(*cf), GFP_KERNEL_ACCOUNT);
 	if (!cf)
 		return -ENOMEM;
+	cf->moved = alloc_percpu_gfp(struct cmad_moved, GFP_KERNEL_ACCOUNT);
+	if (!cf->moved) {
+		kfree(cf);
+		return -ENOMEM;
+	}
 
 	mutex_init(&cf->handles_lock);
+	spin_lock_init(&cf->windows_lock);
 	INIT_LIST_HEAD(&cf->windows);
 	cmad_verdicts_init(cf);
+	if (file->f_mode & FMODE_READ)
+		cf->access |= CMA_ACCESS_READ;
+	if (file->f_mode & FMODE_WRITE)
+		cf->access |= CMA_ACCESS_WRITE;
 	file->private_data = cf;
+	cmad_count(files, 1);
 	return nonseekable_open(inode, file);
 }
 
@@ -34,7 +45,9 @@ static int cmad_release(struct inode *inode, struct file *file)
 	cmad_windows_free(cf);
 	cmad_handles_free(cf);
 	cmad_verdicts_free(cf);
+	free_percpu(cf->moved);
 	kfree(cf);
+	cmad_count(files, -1);
 	return 0;
 }
 
@@ -46,6 +59,7 @@ static const struct file_operations cmad_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = cmad_mmap,
 	.get_unmapped_area = cmad_map_area,
+	.show_fdinfo = cmad_show_fdinfo,
 };
 
 /* The udev rule that comes with the module opens the node to everybody. */
@@ -60,22 +74,27 @@ static int __init cmad_init(void)
 {
 	int rc;
 
-	/* Memory pressure evicts and hides through them. */
+	/* Memory pressure evicts through it. */
 	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!cmad_wq)
 		return -ENOMEM;
-	rc = -ENOMEM;
-	cmad_hide_wq = alloc_workqueue("cma_hide",
-				       WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!cmad_hide_wq)
-		goto free_wq;
 
+	cmad_user_init();
+	rc = cmad_space_init();
+	if (rc)
+		goto free_wq;
+	rc = cmad_window_init();
+	if (rc)
+		goto exit_space;
 	rc = cmad_chunk_init();
 	if (rc)
-		goto free_hide_wq;
-	rc = cmad_access_init();
+		goto exit_window;
+	rc = cmad_evict_init();
 	if (rc)
 		goto exit_chunk;
+	rc = cmad_access_init();
+	if (rc)
+		goto stop_evict;
 
 	rc = misc_register(&cmad_misc);
 	if (rc)
@@ -84,11 +103,15 @@ static int __init cmad_init(void)
 
 exit_access:
 	cmad_access_exit();
+stop_evict:
+	cmad_evict_stop();
+	cmad_evict_exit();
 exit_chunk:
-	cmad_chunk_stop();
 	cmad_chunk_exit();
-free_hide_wq:
-	destroy_workqueue(cmad_hide_wq);
+exit_window:
+	cmad_window_exit();
+exit_space:
+	cmad_space_exit();
 free_wq:
 	destroy_workqueue(cmad_wq);
 	return rc;
@@ -97,15 +120,16 @@ free_wq:
 static void __exit cmad_exit(void)
 {
 	misc_deregister(&cmad_misc);
-	cmad_chunk_stop();
+	cmad_evict_stop();
 	/* The last grants go after a grace period, and spaces with them; until
 	 * then their owners' changes still queue work.
 	 */
 	cmad_space_exit();
 	destroy_workqueue(cmad_wq);
-	destroy_workqueue(cmad_hide_wq);
-	/* Chunks are freed after another grace period. */
+	/* Chunks and windows are freed after another grace period. */
 	rcu_barrier();
+	cmad_window_exit();
+	cmad_evict_exit();
 	cmad_chunk_exit();
 	cmad_access_exit();
 }

@@ -9,18 +9,23 @@
  * Lifetimes. An open file owns its windows, its handles and its cached
  * verdicts. The latter two are grants: they hold the peer's space, which holds
  * its mm_struct by mmgrab() and never by mm_users, so that nobody keeps a dead
- * process's memory; what the cache does not serve takes mm_users with
- * mmget_not_zero() for 2 MB at most and drops it with mmput(), with no lock
- * held. Grants are looked up under RCU and counted for the length of an
- * operation, or used under RCU alone (short.c).
+ * process's memory, and gives up even that soon after its death (space.h). To
+ * look at its page tables, or to pin pages, takes mm_users, which are dropped,
+ * with no lock held, before a byte moves. Grants are looked up under RCU and
+ * counted for the length of an operation, or used under RCU alone (short.c).
  *
  * Lock order: the peer's mmap_lock > its rmap locks > its interval notifiers >
- * chunk lock (one), or the i_mmap lock of those who map it, which is only tried
- * there. The mapper's mmap_lock, under which the peer's is never taken > the
- * grant's tables > the space's faults > chunk lock > page table locks.
- * chunks_lock > spaces_lock.
+ * the space's views_lock > chunk lock (one) > page table locks. The mapper's
+ * mmap_lock, under which the peer's is never taken > the grant's tables > the
+ * space's views_lock. A lock of cmad_chunk_lru > cmad_chunks_lock > spaces_lock.
  * All spinlocks are leaves otherwise: under them none of the first line is
- * taken, and nothing sleeps.
+ * taken (a chunk lock may be tried), and nothing sleeps.
+ *
+ * Allocations. The cache is made from what can be had without hurting anybody
+ * (CMAD_GFP_CACHE), since a copy goes without it, too; so is what a copy by pid
+ * keeps. Neither calls the OOM killer where process_vm_readv() would not. All else
+ * (handles, windows, open files, mappings) is GFP_KERNEL, as with any other call
+ * that makes something, and charged to the caller if it outlives the call.
  */
 #ifndef CMAD_PRIVATE_H
 #define CMAD_PRIVATE_H
@@ -28,6 +33,7 @@
 #include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
+#include <linux/interval_tree.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
@@ -35,25 +41,26 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/rhashtable-types.h>
 #include <linux/rwsem.h>
-#include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include <uapi/cma.h>
 
 #include "compat/compat.h"
+#include "stat.h"
 
 #define CMAD_VERSION "0.1.0"
 #define CMAD_MAX_IOV_MANY 65536
 /* Page-aligned, as MAX_RW_COUNT is; no sum of lengths can overflow. */
 #define CMAD_MAX_BYTES_LARGE ((u64)S64_MAX & PAGE_MASK)
-/* Each may hold the mm_struct of a dead process, some 12 kB. */
-#define CMAD_MAX_HANDLES 8192
-/* Sets by peer and caller, so that 64 ranks a node fit with room to spare. */
-#define CMAD_VERDICT_SET_BITS 6
-#define CMAD_VERDICT_WAYS 4
-#define CMAD_VERDICTS (CMAD_VERDICT_WAYS << CMAD_VERDICT_SET_BITS)
+/*
+ * Reclaim is tried but once, and neither the OOM killer nor the reserves: the
+ * page allocator and memory cgroups alike fail early by __GFP_NORETRY.
+ */
+#define CMAD_GFP_CACHE (GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+#define CMAD_MAX_HANDLES 16384
 #define CMAD_FAST_IOV 8
 
 #define CMAD_CHUNK_SHIFT 21
@@ -61,39 +68,69 @@
 #define CMAD_CHUNK_PAGES (CMAD_CHUNK_SIZE >> PAGE_SHIFT)
 #define CMAD_TOUCH_BITS 4096	/* chunks, of 8 GB in a row */
 
-/* The low bits of a chunk's entry; the others are a page's kernel address. */
+/*
+ * The low bits of a chunk's entry; the others are a page's kernel address. With
+ * neither, the entry is revoked: the page may be mapped still, and must be
+ * unmapped before it changes.
+ */
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
-#define CMAD_ENTRY_HELD 4UL	/* no rights, but a reference until hidden */
-#define CMAD_ENTRY_STORED 8UL	/* no rights; was mapped for writing, maybe is */
-#define CMAD_ENTRY_LEFT 16UL	/* the reference goes after this hiding */
+
+/* What a user is charged for; see user.c */
+enum cmad_charge {
+	CMAD_CHARGE_HANDLE,
+	CMAD_CHARGE_VERDICT,
+	CMAD_CHARGE_WINDOW,
+	CMAD_CHARGE_SPACE,
+	CMAD_CHARGES
+};
+
+struct cmad_user;
 
 /**
  * struct cmad_space - one address space
  * @refs: grants, and evictions under way; the last one queues @free
- * @mm: the address space, held by mmgrab()
- * @node: in the table of spaces; spaces_lock
+ * @holds: one for all of @refs, one for @young while the kernel knows it
+ * @mm: the address space, or NULL once it was found dead; RCU
+ * @held: the same, held by mmgrab() until it is given back
+ * @user: who is charged for that, or NULL as long as nobody keeps it
+ * @node: in the table of spaces while @mm is set; spaces_lock
+ * @all: in the list of those there; spaces_lock
  * @touched: chunks that were copied from by pinning, by the low bits of their
  *	index; a hint, not locked
  * @nr_touched: bits set there, about
- * @siblings: the space's chunks, the next victim first; chunks_lock
- * @nr_chunks: chunks at @siblings; chunks_lock
- * @mapping: the VMAs that map the space, by its page numbers
- * @faults: faults in those hold it for reading, the end of a window for
- *	writing, so that none of them goes on with it
+ * @siblings: the space's chunks, the next victim first; cmad_chunks_lock
+ * @nr_chunks: chunks at @siblings; cmad_chunks_lock
+ * @attached: whether the address space can have notifiers; see space.c
+ * @mapping: where the kernel files the VMAs that map the space, away from those
+ *	of others
+ * @views_lock: see unmap.c
+ * @views: the views that are alive, by the space's page numbers; @views_lock
+ * @attach: makes the first notifier
+ * @young: answers whether pages were used
+ * @watched: @young is registered; written by @attach
  * @reap: destroys the chunks when the owner exits
  * @free: takes the space apart
  */
 struct cmad_space {
 	refcount_t refs;
-	struct mm_struct *mm;
-	struct hlist_node node;
+	refcount_t holds;
+	struct mm_struct __rcu *mm;
+	struct mm_struct *held;
+	struct cmad_user *user;
+	struct rhash_head node;
+	struct list_head all;
 	DECLARE_BITMAP(touched, CMAD_TOUCH_BITS);
 	unsigned int nr_touched;
 	struct list_head siblings;
 	unsigned int nr_chunks;
+	unsigned int attached;
 	struct address_space mapping;
-	struct rw_semaphore faults;
+	struct rw_semaphore views_lock;
+	struct rb_root_cached views;
+	struct work_struct attach;
+	struct mmu_notifier young;
+	bool watched;
 	struct work_struct reap;
 	struct work_struct free;
 };
@@ -103,12 +140,14 @@ struct cmad_space {
  * @notifier: tells of changes of the owner's address space there
  * @lock: copies hold it for reading; changes of what refers to it, and making
  *	page table entries from @entries, for writing
- * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock
+ * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock. NULL
+ *	once it is @dead and shows nothing
  * @dead: being destroyed; @lock
+ * @wanted: a copier tries to change it, and readers stay away; a hint, not locked
  * @mapped: pages were mapped from @entries, and may be so still; @lock
- * @held: entries with a reference on their page; @lock. Who waits for the end of
- *	CMAD_ENTRY_HELD waits for this variable
  * @used: a copy used it since eviction last looked; a hint, not locked
+ * @asked: somebody asked about @young, which copies therefore keep; set once
+ * @young: pages that were used since they were last asked about; atomic
  * @flat: many of the pages as one, or NULL; @lock
  * @carried: bytes copied by @entries since these lost any; readers add to it,
  *	too, since it only has to be about right
@@ -117,21 +156,22 @@ struct cmad_space {
  * @space: whose; valid until the chunk is off the lists
  * @index: its address >> CMAD_CHUNK_SHIFT
  * @refs: the table's, and one for each fill under way
- * @node: in the table of chunks; changed under chunks_lock, readers under RCU
- * @all: in the list of all chunks; chunks_lock
- * @sibling: in its space's list; chunks_lock
+ * @node: in the table of chunks; changed under cmad_chunks_lock, readers under RCU
+ * @all: in the list of all chunks; cmad_chunks_lock
+ * @sibling: in its space's list; cmad_chunks_lock
+ * @lru: in cmad_chunk_lru; the lock of a list there
  * @evict: destroys it
- * @hide: takes it from those who map it, where the notifier could not
  * @rcu: frees it
  */
 struct cmad_chunk {
 	struct mmu_interval_notifier notifier;
-	struct rw_semaphore lock; /* copies under way against changes */
+	struct rw_semaphore lock; /* steps under way against changes */
 	unsigned long *entries;
 	bool dead;
+	bool wanted;
 	bool mapped;
 	bool used;
-	unsigned int held;
+	bool asked;
 	struct cmad_flat *flat;
 	unsigned long carried;
 	unsigned long flat_after;
@@ -142,8 +182,9 @@ struct cmad_chunk {
 	struct hlist_node node;
 	struct list_head all;
 	struct list_head sibling;
+	struct list_head lru;
+	DECLARE_BITMAP(young, CMAD_CHUNK_PAGES);
 	struct work_struct evict;
-	struct work_struct hide;
 	struct rcu_head rcu;
 };
 
@@ -152,17 +193,20 @@ struct cmad_chunk {
  * @base: where in the kernel
  * @first: of the chunk's pages, the one that is there
  * @nr: pages
- * @write: whether all may be written to
+ * @write_first: of the chunk's pages, the first of those that may be written to;
+ *	the chunk's lock
+ * @write_end: behind the last of them; likewise
  * @changes: the chunk's, when they were looked up
  * @free: unmaps them
  *
- * Immutable once it is the chunk's.
+ * All but what may be written to is immutable once it is the chunk's.
  */
 struct cmad_flat {
 	void *base;
 	unsigned int first;
 	unsigned int nr;
-	bool write;
+	unsigned int write_first;
+	unsigned int write_end;
 	unsigned long changes;
 	struct work_struct free;
 };
@@ -177,16 +221,20 @@ struct cmad_flat {
  * @window: with a reference; NULL in a grant by the rules of ptrace, and only
  *	that has the following
  * @pid: the peer
+ * @mem: the peer's mem in procfs, with a reference; see access.c
  * @caller: whom the kernel judged; held, so that its address is not reused
  * @target: the peer's credentials, taken before the judgement; likewise
- * @expires: jiffies after which a cached verdict is void
- * @cacheable: whether the verdict can be kept at all
+ * @expires: jiffies from which on the verdict may not be reused
+ * @kept: in its file's verdicts; the file's lock
+ * @user: who is charged for it, or NULL
+ * @charge: as what
  * @file: what the mappings by it have for a file; set once, at the first one
  * @tables: who makes a page table, or a 2 MB entry in the place of one, in those
  * @free: frees it, a grace period after the last reference
  *
  * All but @refs, @file and @tables is immutable once it is published in a
- * file's verdicts or handles.
+ * file's handles. In a file's verdicts @target and @expires change, too, when the
+ * kernel judges anew; see verdict.c.
  */
 struct cmad_grant {
 	refcount_t refs;
@@ -196,10 +244,13 @@ struct cmad_grant {
 	u32 access;
 	struct cmad_window *window;
 	struct pid *pid;
+	struct dentry *mem;
 	const struct cred *caller;
 	const struct cred *target;
 	unsigned long expires;
-	bool cacheable;
+	struct hlist_node kept;
+	struct cmad_user *user;
+	enum cmad_charge charge;
 	struct file *file;
 	struct mutex tables; /* fills of one PMD, against each other */
 	struct rcu_work free;
@@ -215,10 +266,12 @@ struct cmad_grant {
  * @access: CMA_ACCESS_*
  * @mode: who can get it, as in a file's mode
  * @cred: the owner's credentials at creation
+ * @user: who is charged for it, or NULL
  * @file: the open file it was created in; valid until @ended
- * @ended: withdrawn; a copy looks at it before each step
- * @node: in the table of windows; windows_lock
- * @sibling: in its file's list; windows_lock
+ * @ended: withdrawn, under its file's windows_lock; a copy looks at it in each step
+ * @node: in the table of windows until then; readers under RCU
+ * @sibling: in its file's list; windows_lock there, readers under RCU
+ * @rcu: frees it
  */
 struct cmad_window {
 	refcount_t refs;
@@ -229,10 +282,12 @@ struct cmad_window {
 	u32 access;
 	u32 mode;
 	const struct cred *cred;
+	struct cmad_user *user;
 	struct cmad_file *file;
 	bool ended;
-	struct hlist_node node;
+	struct rhash_head node;
 	struct list_head sibling;
+	struct rcu_head rcu;
 };
 
 /**
@@ -248,29 +303,49 @@ struct cmad_handles {
 };
 
 /**
+ * struct cmad_verdicts - a table of verdicts, as large as they need it
+ * @rcu: frees it, when a larger one took its place
+ * @size: chains at @chain
+ * @chain: verdicts, by peer and caller
+ */
+struct cmad_verdicts {
+	struct rcu_head rcu;
+	u32 size;
+	struct hlist_head chain[];
+};
+
+/**
  * struct cmad_file - one open file of /dev/cma
+ * @access: CMA_ACCESS_* to others' memory, as the file was opened
  * @handles: grants by the number of their handle, or NULL before the first;
  *	readers under RCU
  * @handles_lock: see there
- * @windows: what was created here; windows_lock
- * @nr_windows: windows there; windows_lock
- * @lock: see there
- * @verdicts: recent judgements, in sets; readers under RCU
- * @next_way: of a full set, the slot that is overwritten next; @lock
+ * @next_handle: below it no number is free; @handles_lock
+ * @windows_lock: see there
+ * @windows: what was created here; @windows_lock, readers under RCU
+ * @nr_windows: windows there; @windows_lock, readers without
+ * @verdicts: what the kernel said of peers by pid, or NULL before the first;
+ *	readers under RCU
+ * @verdicts_lock: see there
+ * @nr_verdicts: grants there; @verdicts_lock, readers without
+ * @swept: chains that @sweep has been through; @verdicts_lock
  * @sweep: gives up verdicts that are of no use
- * @populate: who is in mmap() with MAP_POPULATE; compared, never followed
+ * @moved: by each CPU, so that threads that copy do not meet in it
  */
 struct cmad_file {
+	u32 access;
 	struct cmad_handles __rcu *handles;
 	struct mutex handles_lock; /* writers of @handles */
+	u32 next_handle;
+	spinlock_t windows_lock; /* what the file knows of its windows */
 	struct list_head windows;
 	unsigned int nr_windows;
-	spinlock_t lock; /* writers of @verdicts and @next_way */
-	struct cmad_grant __rcu *verdicts[1 << CMAD_VERDICT_SET_BITS]
-					 [CMAD_VERDICT_WAYS];
-	unsigned int next_way;
+	struct cmad_verdicts __rcu *verdicts;
+	struct mutex verdicts_lock; /* writers of @verdicts and what is there */
+	u32 nr_verdicts;
+	u32 swept;
 	struct delayed_work sweep;
-	struct task_struct *populate;
+	struct cmad_moved __percpu *moved;
 };
 
 /**
@@ -296,7 +371,9 @@ struct cmad_vec {
  * @left: bytes still to be moved: what the shorter side holds
  * @copied: bytes moved
  * @write: local to remote
+ * @interruptible: any signal ends it, which process_vm_readv() does not know
  * @lone: look at one remote segment at a time: not all of them are there
+ * @poor: there was no memory for the cache: to look for some takes its time, too
  * @fault_side: CMA_FAULT_*
  * @fault_addr: where the copy stopped, if @fault_side is set
  */
@@ -306,14 +383,15 @@ struct cmad_copy {
 	u64 left;
 	u64 copied;
 	bool write;
+	bool interruptible;
 	bool lone;
+	bool poor;
 	u32 fault_side;
 	u64 fault_addr;
 };
 
 /* main.c */
 extern struct workqueue_struct *cmad_wq;
-extern struct workqueue_struct *cmad_hide_wq;
 
 /* ioctl.c */
 long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -326,18 +404,32 @@ void cmad_copy_free(struct cmad_copy *copy);
 struct pid *cmad_peer_pid(u32 type, s32 id);
 
 /* access.c: grants come with a reference, or as an ERR_PTR */
-extern unsigned int cmad_verdict_ms;
 int cmad_access_init(void);
 void cmad_access_exit(void);
 struct file *cmad_access_procfs(void);
-struct cmad_grant *cmad_access_judge(struct pid *pid);
+struct cmad_grant *cmad_access_judge(struct pid *pid,
+				     const struct cmad_grant *known, gfp_t gfp);
+int cmad_access_rejudge(const struct cmad_grant *grant,
+			const struct cred **targetp, unsigned long *expires);
+int cmad_access_of_window(const struct cmad_window *window, u32 access);
 struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access);
-struct cmad_grant *cmad_access_grant(struct cmad_file *cf, struct pid *pid,
-				     bool strict);
-struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid);
+int cmad_grant_charge(struct cmad_grant *grant, enum cmad_charge charge);
 void cmad_grant_put(struct cmad_grant *grant);
+
+/* verdict.c: as access.c */
+extern unsigned int cmad_verdict_ms;
+struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid);
+struct cmad_grant *cmad_verdict_refresh(struct cmad_file *cf, s32 nr);
+struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, struct pid *pid,
+				      u32 flags);
 void cmad_verdicts_init(struct cmad_file *cf);
 void cmad_verdicts_free(struct cmad_file *cf);
+
+/* Whether the window that it is for, if any, was withdrawn. */
+static __always_inline bool cmad_grant_ended(const struct cmad_grant *grant)
+{
+	return grant->window && READ_ONCE(grant->window->ended);
+}
 
 /* handle.c */
 int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant);
@@ -348,12 +440,14 @@ void cmad_handles_free(struct cmad_file *cf);
 /* The handle's grant, or NULL. Under RCU, and good under it. */
 static inline struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
 {
-	const struct cmad_handles *handles = rcu_dereference(cf->handles);
+	const struct cmad_handles *handles =
+		rcu_dereference_check(cf->handles, rcu_read_lock_sched_held());
 
 	if (!handles || (u32)id >= handles->size)
 		return NULL;
 	id = array_index_nospec(id, handles->size);
-	return rcu_dereference(handles->slot[id]);
+	return rcu_dereference_check(handles->slot[id],
+				     rcu_read_lock_sched_held());
 }
 
 /* window.c */
@@ -363,29 +457,57 @@ int cmad_window_destroy(struct cmad_file *cf, u64 name);
 struct cmad_window *cmad_window_find(u64 name);
 void cmad_window_put(struct cmad_window *window);
 void cmad_windows_free(struct cmad_file *cf);
+int cmad_window_init(void);
+void cmad_window_exit(void);
 
-/* space.c */
-struct cmad_space *cmad_space_get(struct mm_struct *mm);
-void cmad_space_put(struct cmad_space *space);
-void cmad_space_exit(void);
+/* user.c */
+struct cmad_user *cmad_user_charge(enum cmad_charge what);
+void cmad_user_uncharge(struct cmad_user *user, enum cmad_charge what);
+void cmad_user_init(void);
 
 /* chunk.c */
-extern unsigned int cmad_max_chunks;
+extern spinlock_t cmad_chunks_lock;
 struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
 				      unsigned long addr);
 struct cmad_chunk *cmad_chunk_get(struct cmad_space *space,
 				  unsigned long index);
+struct cmad_chunk *cmad_chunk_peek(struct cmad_space *space,
+				   unsigned long index);
 struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
 				     unsigned long index, bool must);
 void cmad_chunk_put(struct cmad_chunk *chunk);
+bool cmad_chunk_take(struct cmad_chunk *chunk);
+void cmad_chunk_strip(struct cmad_chunk *chunk);
+void cmad_chunk_destroy(struct cmad_chunk *chunk);
 void cmad_chunks_drop(struct cmad_space *space);
 int cmad_chunk_init(void);
-void cmad_chunk_stop(void);
 void cmad_chunk_exit(void);
+
+/* evict.c */
+extern unsigned int cmad_max_chunks;
+extern struct list_lru cmad_chunk_lru; /* compat/shrinker.h */
+void cmad_evict_init_chunk(struct cmad_chunk *chunk);
+void cmad_evict_add(struct cmad_chunk *chunk);
+void cmad_evict_del(struct cmad_chunk *chunk);
+bool cmad_evict_make_room(struct cmad_space *space, bool must);
+void cmad_evict_count(void);
+void cmad_evict_uncount(void);
+int cmad_evict_init(void);
+void cmad_evict_stop(void);
+void cmad_evict_exit(void);
+
+/* young.c */
+void cmad_young_init_chunk(struct cmad_chunk *chunk);
+void cmad_young_mark(struct cmad_chunk *chunk, unsigned long offset,
+		     unsigned long len);
+void cmad_young_hand_over(struct cmad_chunk *chunk);
+void cmad_young_begin(struct cmad_space *space);
+void cmad_young_end(struct cmad_space *space);
 
 /* flat.c */
 void cmad_flat_init(struct cmad_chunk *chunk);
 void cmad_flat_drop(struct cmad_chunk *chunk);
+void cmad_flat_widen(struct cmad_chunk *chunk, unsigned int index);
 void cmad_flat_build(struct cmad_space *space, unsigned long addr);
 
 /* fill.c */
@@ -406,44 +528,41 @@ unsigned long cmad_map_area(struct file *file, unsigned long addr,
 #define cmad_map_area NULL /* any address will do */
 #endif
 
+/* populate.c */
+int cmad_populate(const struct cma_ioc_populate *args);
+
+/* show.c */
+int cmad_show(const struct cma_ioc_show *args);
+
 /* fault.c */
 extern const struct vm_operations_struct cmad_map_ops;
 
-/* hide.c */
-void cmad_hide_init(struct cmad_space *space);
-void cmad_hide(struct cmad_chunk *chunk, unsigned long first, unsigned long nr,
-	       const struct mmu_notifier_range *range);
-void cmad_hide_chunk(struct cmad_chunk *chunk);
-void cmad_hide_later(struct cmad_chunk *chunk, unsigned long first,
-		     unsigned long nr);
-void cmad_hide_work(struct work_struct *work);
-void cmad_hide_end(struct cmad_chunk *chunk);
-void cmad_hide_window(const struct cmad_window *window);
+/* unmap.c */
+bool cmad_unmap_pages(struct cmad_chunk *chunk, unsigned long first,
+		      unsigned long nr, bool may_wait);
+void cmad_unmap_chunk(struct cmad_chunk *chunk);
+void cmad_unmap_window(const struct cmad_window *window);
+
+/* step.c */
+bool cmad_chunk_change_begin(struct cmad_chunk *chunk);
+void cmad_chunk_change_end(struct cmad_chunk *chunk);
 
 /* copy.c */
-int cmad_copy_run(struct cmad_copy *copy, const struct cmad_grant *grant);
+int cmad_copy_run(struct cmad_file *cf, struct cmad_copy *copy,
+		  const struct cmad_grant *grant);
+
+/* The CMA_ACCESS_* that the copy needs. */
+static inline u32 cmad_copy_access(const struct cma_ioc_copy *args)
+{
+	return args->flags & CMA_COPY_WRITE ? CMA_ACCESS_WRITE :
+					      CMA_ACCESS_READ;
+}
 
 /* short.c */
 bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
 		     struct cmad_grant **grantp);
 
-/* stat.c */
-struct cmad_stat {
-	u64 copies;
-	u64 bytes;
-	u64 faults;
-	u64 denials;
-	u64 fills;
-	u64 collisions;
-	u64 invalidations;
-	u64 evictions;
-	u64 flattenings;
-	u64 deferrals;
-};
-
-DECLARE_PER_CPU(struct cmad_stat, cmad_stats);
-extern const struct attribute_group *cmad_stat_groups[];
-
-#define cmad_count(what, n) this_cpu_add(cmad_stats.what, n)
+/* fdinfo.c */
+void cmad_show_fdinfo(struct seq_file *m, struct file *file);
 
 #endif /* CMAD_PRIVATE_H */

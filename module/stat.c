@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counters since the module was loaded, one file each in
- * /sys/class/misc/cma/: kept per CPU, so that copies do not meet in them.
+ * Counters since the module was loaded, and what there is of each kind now, one
+ * file each in /sys/class/misc/cma/: kept per CPU, so that copies do not meet in
+ * them.
+ *
+ * They are exact, so that who reads them before and after sees each request of
+ * everybody else, with its size: root alone may.
  */
 #include <linux/device.h>
 #include <linux/sysfs.h>
@@ -10,18 +14,32 @@
 
 DEFINE_PER_CPU(struct cmad_stat, cmad_stats);
 
-#define CMAD_STAT(_name)						\
+static u64 stat_sum(size_t offset)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const void *stats = per_cpu_ptr(&cmad_stats, cpu);
+
+		sum += READ_ONCE(*(const u64 *)(stats + offset));
+	}
+	return sum;
+}
+
+#define CMAD_SHOW(_name, _sum)						\
 static ssize_t _name##_show(struct device *dev,				\
 			    struct device_attribute *attr, char *buf)	\
 {									\
-	u64 sum = 0;							\
-	int cpu;							\
-									\
-	for_each_possible_cpu(cpu)					\
-		sum += per_cpu(cmad_stats, cpu)._name;			\
-	return sysfs_emit(buf, "%llu\n", sum);				\
+	return sysfs_emit(buf, "%llu\n", _sum);				\
 }									\
-static DEVICE_ATTR_RO(_name)
+static DEVICE_ATTR_ADMIN_RO(_name)
+
+#define CMAD_STAT(_name)						\
+	CMAD_SHOW(_name, stat_sum(offsetof(struct cmad_stat, _name)))
+/* A thing may come on one CPU and go on another while they are summed up. */
+#define CMAD_GAUGE(_name)						\
+	CMAD_SHOW(_name, (u64)max_t(s64, 0, stat_sum(offsetof(struct cmad_stat, _name))))
 
 CMAD_STAT(copies);	/* copies that reached the engine */
 CMAD_STAT(bytes);	/* bytes they moved */
@@ -32,7 +50,13 @@ CMAD_STAT(collisions);	/* attempts that a change of the memory undid */
 CMAD_STAT(invalidations);	/* changes of an owner's memory that reached it */
 CMAD_STAT(evictions);	/* chunks given up for want of room */
 CMAD_STAT(flattenings);	/* chunks mapped into the kernel in one piece */
-CMAD_STAT(deferrals);	/* pages kept until they could be hidden */
+
+CMAD_GAUGE(files);	/* of /dev/cma that are open */
+CMAD_GAUGE(handles);
+CMAD_GAUGE(windows);
+CMAD_GAUGE(mappings);	/* VMAs that show others' memory */
+CMAD_GAUGE(spaces);	/* address spaces that something is kept of */
+CMAD_GAUGE(chunks);	/* of the cache, those being freed included */
 
 static struct attribute *cmad_stat_attrs[] = {
 	&dev_attr_copies.attr,
@@ -44,7 +68,12 @@ static struct attribute *cmad_stat_attrs[] = {
 	&dev_attr_invalidations.attr,
 	&dev_attr_evictions.attr,
 	&dev_attr_flattenings.attr,
-	&dev_attr_deferrals.attr,
+	&dev_attr_files.attr,
+	&dev_attr_handles.attr,
+	&dev_attr_windows.attr,
+	&dev_attr_mappings.attr,
+	&dev_attr_spaces.attr,
+	&dev_attr_chunks.attr,
 	NULL
 };
 

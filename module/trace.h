@@ -82,7 +82,7 @@ TRACE_EVENT_CONDITION(cmad_copy_short,
 	),
 
 	TP_fast_assign(
-		__entry->mm = chunk->space->mm;
+		__entry->mm = rcu_access_pointer(chunk->space->mm);
 		__entry->write = args->flags & CMA_COPY_WRITE;
 		__entry->bytes = args->local_cnt;
 	),

@@ -5,8 +5,9 @@
  * side, iovec_from_user() for the remote one), which callers can observe.
  *
  * After the import every local segment is known to be user memory
- * (access_ok), so that the engine may use the raw user copies, and every sum
- * of lengths fits in 63 bits.
+ * (access_ok), so that the engine may use the raw user copies, every sum of
+ * lengths fits in 63 bits, and no segment is empty: to pass over tens of
+ * thousands of those would be too long for a step.
  */
 #include <linux/compat.h>
 #include <linux/overflow.h>
@@ -47,6 +48,18 @@ static unsigned long vec_read_many(struct cmad_vec *vec,
 }
 
 /*
+ * A list that process_vm_readv() takes costs its caller what it does there, and
+ * no cgroup anything. A longer one, which is so because the caller says so, is
+ * charged; where there is no room the call fails, and nobody is alarmed or killed.
+ */
+static gfp_t list_gfp(u64 nr)
+{
+	if (nr <= UIO_MAXIOV)
+		return GFP_KERNEL;
+	return GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+}
+
+/*
  * Read @nr segments at @addr; with CMA_COPY_SINGLE they are the one segment's
  * length and address themselves.
  */
@@ -73,9 +86,7 @@ static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u32 flags)
 	if (nr <= CMAD_FAST_IOV) {
 		got = vec_read_few(vec, u64_to_user_ptr(addr));
 	} else {
-		/* So long because the caller says so: that alarms nobody. */
-		vec->iov = kvmalloc_array(nr, sizeof(*vec->iov),
-					  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		vec->iov = kvmalloc_array(nr, sizeof(*vec->iov), list_gfp(nr));
 		if (!vec->iov)
 			return -ENOMEM;
 		got = vec_read_many(vec, u64_to_user_ptr(addr));
@@ -93,11 +104,11 @@ static int local_import(struct cmad_copy *copy, u64 max_bytes, u64 *total)
 {
 	struct cmad_vec *vec = &copy->local;
 	bool trim_first = cmad_trims_first(vec->nr);
-	unsigned long i;
+	unsigned long i, nr = 0;
 
 	*total = 0;
 	for (i = 0; i < vec->nr; i++) {
-		struct cma_iovec *iov = &vec->iov[i];
+		const struct cma_iovec *iov = &vec->iov[i];
 		u64 len = min(iov->len, max_bytes - *total);
 
 		if (!access_ok(u64_to_user_ptr(iov->base),
@@ -106,10 +117,38 @@ static int local_import(struct cmad_copy *copy, u64 max_bytes, u64 *total)
 			copy->fault_addr = iov->base;
 			return -EFAULT;
 		}
-		iov->len = len;
 		*total += len;
+		if (len) {
+			vec->iov[nr].base = iov->base;
+			vec->iov[nr++].len = len;
+		}
 	}
+	vec->nr = nr;
 	return 0;
+}
+
+/* How much there is for the @max bytes of the other side. */
+static u64 remote_import(struct cmad_vec *vec, u64 max)
+{
+	unsigned long i, nr = 0;
+	u64 total = 0;
+
+	for (i = 0; i < vec->nr && total < max; i++) {
+		total += min(vec->iov[i].len, max - total);
+		if (vec->iov[i].len)
+			vec->iov[nr++] = vec->iov[i];
+	}
+	vec->nr = nr;
+	return total;
+}
+
+/* Whether process_vm_readv() would have refused it, or taken less. */
+static bool is_beyond(const struct cmad_copy *copy,
+		      const struct cma_ioc_copy *args)
+{
+	return copy->left > MAX_RW_COUNT ||
+	       (!(args->flags & CMA_COPY_SINGLE) &&
+		max(args->local_cnt, args->remote_cnt) > UIO_MAXIOV);
 }
 
 /*
@@ -120,12 +159,12 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 {
 	u64 max_bytes = args->flags & CMA_COPY_LARGE ? CMAD_MAX_BYTES_LARGE :
 						       MAX_RW_COUNT;
-	unsigned long i;
 	u64 total;
 	int rc;
 
 	copy->write = args->flags & CMA_COPY_WRITE;
 	copy->lone = false;
+	copy->poor = false;
 	copy->left = 0;
 	copy->copied = 0;
 	copy->fault_side = CMA_FAULT_NONE;
@@ -143,8 +182,8 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 		      args->flags);
 	if (rc)
 		return rc;
-	for (i = 0; i < copy->remote.nr && copy->left < total; i++)
-		copy->left += min(copy->remote.iov[i].len, total - copy->left);
+	copy->left = remote_import(&copy->remote, total);
+	copy->interruptible = is_beyond(copy, args);
 	return 0;
 }
 

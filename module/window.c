@@ -3,51 +3,55 @@
  * Windows: parts of their owner's memory that others open by name.
  *
  * A window belongs to the open file that it was created in, and to the address
- * space of its creator, whose memory it does not keep. It is in the table of
- * windows until it ends; grants for it may outlive that, and find @ended.
+ * space of its creator, whose memory it does not keep. It is in its file's list
+ * before it is in the table, and longer. It ends by leaving the list, which one
+ * caller does and takes over the file's reference with it; grants for it may
+ * outlive that, and find @ended.
  */
 #include <linux/cred.h>
 #include <linux/err.h>
-#include <linux/hash.h>
 #include <linux/overflow.h>
 #include <linux/random.h>
+#include <linux/rhashtable.h>
 #include <linux/slab.h>
 
 #include "private.h"
+#include "space.h"
+#include "step.h"
 
-#define HASH_BITS_WINDOWS 10
+/*
+ * By name; looked up under RCU. It grows with the windows there are, so that
+ * those of one user are not in the way of another's.
+ */
+static struct rhashtable windows;
 
-/* Guards the table, and the windows and nr_windows of every file. */
-static DEFINE_SPINLOCK(windows_lock);
-static struct hlist_head windows[1 << HASH_BITS_WINDOWS];
-
-static struct hlist_head *window_bucket(u64 name)
-{
-	return &windows[hash_64(name, HASH_BITS_WINDOWS)];
-}
-
-static struct cmad_window *window_lookup(u64 name)
-{
-	struct cmad_window *window;
-
-	lockdep_assert_held(&windows_lock);
-	hlist_for_each_entry(window, window_bucket(name), node)
-		if (window->name == name)
-			return window;
-	return NULL;
-}
+static const struct rhashtable_params windows_params = {
+	.key_len = sizeof_field(struct cmad_window, name),
+	.key_offset = offsetof(struct cmad_window, name),
+	.head_offset = offsetof(struct cmad_window, node),
+	.automatic_shrinking = true,
+};
 
 /* The window with a reference, or NULL. */
 struct cmad_window *cmad_window_find(u64 name)
 {
 	struct cmad_window *window;
 
-	spin_lock(&windows_lock);
-	window = window_lookup(name);
-	if (window)
-		refcount_inc(&window->refs);
-	spin_unlock(&windows_lock);
+	rcu_read_lock();
+	window = rhashtable_lookup(&windows, &name, windows_params);
+	if (window && !refcount_inc_not_zero(&window->refs))
+		window = NULL;
+	rcu_read_unlock();
 	return window;
+}
+
+static void window_free(struct rcu_head *rcu)
+{
+	struct cmad_window *window = container_of(rcu, struct cmad_window, rcu);
+	struct cmad_user *user = window->user;
+
+	kfree(window);
+	cmad_user_uncharge(user, CMAD_CHARGE_WINDOW);
 }
 
 void cmad_window_put(struct cmad_window *window)
@@ -56,43 +60,95 @@ void cmad_window_put(struct cmad_window *window)
 		return;
 	cmad_space_put(window->space);
 	put_cred(window->cred);
-	kfree(window);
+	call_rcu(&window->rcu, window_free);
 }
 
-/* Give it a name and make it known under it; the file may hold no more. */
-static int window_publish(struct cmad_file *cf, struct cmad_window *window)
+/* Make it the file's; false if that may hold no more. */
+static bool window_enlist(struct cmad_file *cf, struct cmad_window *window)
 {
-	int rc = -ENOSPC;
+	bool room;
 
-	spin_lock(&windows_lock);
-	if (cf->nr_windows < CMAD_MAX_HANDLES) {
-		do {
-			get_random_bytes(&window->name, sizeof(window->name));
-			window->name &= S64_MAX;
-		} while (!window->name || window_lookup(window->name));
-		hlist_add_head(&window->node, window_bucket(window->name));
-		list_add(&window->sibling, &cf->windows);
-		cf->nr_windows++;
-		rc = 0;
+	spin_lock(&cf->windows_lock);
+	room = cf->nr_windows < CMAD_MAX_HANDLES;
+	if (room) {
+		list_add_tail_rcu(&window->sibling, &cf->windows);
+		WRITE_ONCE(cf->nr_windows, cf->nr_windows + 1);
+		cmad_count(windows, 1);
 	}
-	spin_unlock(&windows_lock);
-	return rc;
+	spin_unlock(&cf->windows_lock);
+	return room;
 }
 
-static void window_withdraw(struct cmad_window *window)
+/* The window ends; false if it has ended already. */
+static bool window_delist(struct cmad_file *cf, struct cmad_window *window)
 {
-	lockdep_assert_held(&windows_lock);
-	hlist_del(&window->node);
-	list_del(&window->sibling);
-	window->file->nr_windows--;
-	WRITE_ONCE(window->ended, true);
+	bool first;
+
+	spin_lock(&cf->windows_lock);
+	first = !window->ended;
+	if (first) {
+		list_del_rcu(&window->sibling);
+		WRITE_ONCE(cf->nr_windows, cf->nr_windows - 1);
+		cmad_count(windows, -1);
+		WRITE_ONCE(window->ended, true);
+	}
+	spin_unlock(&cf->windows_lock);
+	return first;
 }
 
-/* It was withdrawn: take it from those who map it, and the file's reference. */
+/* Give it a name, and make it known under that: from then on it can be ended. */
+static int window_publish(struct cmad_file *cf, struct cmad_window *window,
+			  u64 *name)
+{
+	int rc;
+
+	if (!window_enlist(cf, window))
+		return -ENOSPC;
+	do {
+		do {
+			*name = get_random_u64() & S64_MAX;
+		} while (!*name);
+		window->name = *name;
+		rc = rhashtable_lookup_insert_fast(&windows, &window->node,
+						   windows_params);
+	} while (rc == -EEXIST);
+	if (!rc)
+		return 0;
+	window_delist(cf, window);
+	return -ENOMEM;
+}
+
+/*
+ * It was delisted: take it out of the table and from those who map it, wait for
+ * those who copy through it, and drop the file's reference. Who copies has a
+ * grant, which keeps its reference until all steps that know of it are over.
+ */
 static void window_end(struct cmad_window *window)
 {
-	cmad_hide_window(window);
+	rhashtable_remove_fast(&windows, &window->node, windows_params);
+	cmad_unmap_window(window);
+	if (refcount_read(&window->refs) > 1)
+		cmad_steps_wait();
 	cmad_window_put(window);
+}
+
+/* A window of no name yet, charged to current, or an ERR_PTR. */
+static struct cmad_window *window_alloc(void)
+{
+	struct cmad_window *window;
+	struct cmad_user *user;
+
+	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	if (!window)
+		return ERR_PTR(-ENOMEM);
+	user = cmad_user_charge(CMAD_CHARGE_WINDOW);
+	if (IS_ERR(user)) {
+		kfree(window);
+		return ERR_CAST(user);
+	}
+	window->user = user;
+	refcount_set(&window->refs, 1);
+	return window;
 }
 
 int cmad_window_create(struct cmad_file *cf, struct cma_ioc_window_create *args)
@@ -107,24 +163,24 @@ int cmad_window_create(struct cmad_file *cf, struct cma_ioc_window_create *args)
 	    check_add_overflow(args->base, args->length, &end))
 		return -EINVAL;
 
-	window = kzalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
-	if (!window)
-		return -ENOMEM;
-	refcount_set(&window->refs, 1);
+	window = window_alloc();
+	if (IS_ERR(window))
+		return PTR_ERR(window);
 	window->file = cf;
 	window->base = args->base;
 	window->length = args->length;
 	window->access = args->access;
 	window->mode = args->mode;
-	window->space = cmad_space_get(current->mm);
+	window->space = cmad_space_get(current->mm, GFP_KERNEL_ACCOUNT);
 	if (!window->space) {
-		kfree(window);
+		window_free(&window->rcu);
 		return -ENOMEM;
 	}
-	window->cred = get_current_cred();
+	window->cred = data_race(get_current_cred()); /* see access.c */
 
-	rc = window_publish(cf, window);
-	args->window = window->name;
+	rc = cmad_space_charge(window->space);
+	if (!rc)
+		rc = window_publish(cf, window, &args->window);
 	if (rc)
 		cmad_window_put(window);
 	return rc;
@@ -134,13 +190,11 @@ int cmad_window_destroy(struct cmad_file *cf, u64 name)
 {
 	struct cmad_window *window;
 
-	spin_lock(&windows_lock);
-	window = window_lookup(name);
-	if (window && window->file != cf)
+	rcu_read_lock();
+	window = rhashtable_lookup(&windows, &name, windows_params);
+	if (window && (window->file != cf || !window_delist(cf, window)))
 		window = NULL;
-	if (window)
-		window_withdraw(window);
-	spin_unlock(&windows_lock);
+	rcu_read_unlock();
 	if (!window)
 		return -ENOENT;
 
@@ -153,14 +207,21 @@ void cmad_windows_free(struct cmad_file *cf)
 {
 	struct cmad_window *window;
 
-	do {
-		spin_lock(&windows_lock);
-		window = list_first_entry_or_null(&cf->windows,
-						  struct cmad_window, sibling);
-		if (window)
-			window_withdraw(window);
-		spin_unlock(&windows_lock);
-		if (window)
-			window_end(window);
-	} while (window);
+	while (!list_empty(&cf->windows)) {
+		window = list_first_entry(&cf->windows, struct cmad_window,
+					  sibling);
+		window_delist(cf, window);
+		window_end(window);
+		cond_resched();
+	}
+}
+
+int __init cmad_window_init(void)
+{
+	return rhashtable_init(&windows, &windows_params);
+}
+
+void cmad_window_exit(void)
+{
+	rhashtable_destroy(&windows);
 }

@@ -227,49 +227,6 @@ TEST_F(Cli, NoSuchProcess)
   EXPECT_THAT(said, HasSubstr("0 of 1 bytes were read"));
 }
 
-TEST_F(Cli, RunBecomesTheCommand)
-{
-  EXPECT_EQ(cma({"run", "--", "sh", "-c", "exit 5"}), 5);
-  EXPECT_EQ(cma({"run", "sh", "-c", "kill -9 $$"}), -9);
-  EXPECT_EQ(cma({"run", "/no/such/command"}), 127);
-  EXPECT_EQ(cma({"run", "/"}), 126);
-  EXPECT_EQ(cma({"run", "cat"}, "its input"), 0);
-  EXPECT_EQ(data, "its input");
-}
-
-TEST_F(Cli, RunLeavesArgumentsAlone)
-{
-  EXPECT_EQ(cma({"run", "printf", "%s,", "--verbose", "--", "info"}), 0);
-  EXPECT_EQ(data, "--verbose,--,info,");
-}
-
-TEST_F(Cli, RunAddsToWhatIsPreloaded)
-{
-  const char *print = "printf %s \"$LD_PRELOAD\"";
-  EXPECT_EQ(cma({"run", "sh", "-c", print}), 0);
-  EXPECT_THAT(data, EndsWith("/libcma-process-vm.so"));
-  std::string alone = data;
-  setenv("LD_PRELOAD", "libc.so.6", 1);
-  EXPECT_EQ(cma({"run", "sh", "-c", print}), 0);
-  unsetenv("LD_PRELOAD");
-  EXPECT_EQ(data, "libc.so.6:" + alone);
-}
-
-TEST_F(Cli, RunSaysWhatServes)
-{
-  EXPECT_EQ(cma({"run", "--verbose", "true"}), 0);
-  EXPECT_THAT(said, HasSubstr("libcma-process-vm.so"));
-  EXPECT_THAT(said, testing::ContainsRegex("/dev/cma serves|without the device: ."));
-}
-
-TEST_F(Cli, RunMissesItsLibrary)
-{
-  fs::copy(cma_program(), directory / "cma");
-  Running running({"run", "true"}, -1, directory / "cma");
-  EXPECT_EQ(running.finish(), 1);
-  EXPECT_THAT(running.said, HasSubstr("libcma-process-vm.so is in neither"));
-}
-
 TEST_F(Cli, Info)
 {
   EXPECT_EQ(cma({"info", "--json"}), 0);
@@ -294,8 +251,56 @@ TEST_F(Cli, SelftestWithoutTheDeviceAskedFor)
 {
   setenv("CMA_DEVICE", "/no/such/device", 1);
   EXPECT_EQ(cma({"selftest", "--backend", "device"}), 1);
-  unsetenv("CMA_DEVICE");
   EXPECT_THAT(said, HasSubstr("/no/such/device"));
+  EXPECT_EQ(cma({"selftest", "--backend", "device", "--json"}), 1);
+  unsetenv("CMA_DEVICE");
+  auto json = nlohmann::json::parse(data);
+  EXPECT_TRUE(json["backend"].is_null());
+  EXPECT_EQ(json["failed"], 1);
+  EXPECT_THAT(json["items"].at(0)["why"].get<std::string>(),
+              HasSubstr("/no/such/device"));
+}
+
+TEST_F(Cli, NamesTheCommandThatWasMeant)
+{
+  const std::vector<std::pair<std::string, std::string>> slips = {
+      {"inof", "info"},        {"infoo", "info"},   {"raed", "read"}, {"wirte", "write"},
+      {"selfets", "selftest"}, {"expos", "expose"}, {"runn", "run"},
+  };
+  for (const auto &[slip, meant] : slips) {
+    EXPECT_EQ(cma({slip}), 2);
+    EXPECT_THAT(said, HasSubstr("Was '" + meant + "' meant?"));
+    EXPECT_EQ(cma({"help", slip}), 2);
+    EXPECT_THAT(said, HasSubstr("Was '" + meant + "' meant?"));
+  }
+  EXPECT_EQ(cma({"something"}), 2);
+  EXPECT_THAT(said, HasSubstr("cma --help"));
+}
+
+TEST_F(Cli, HelpIsWhatItsOptionSays)
+{
+  const std::vector<std::string> commands = {"info",  "selftest", "read",
+                                             "write", "expose",   "run"};
+  for (const std::string &command : commands) {
+    EXPECT_EQ(cma({command, "--help"}), 0);
+    const std::string option = data;
+    EXPECT_THAT(option, HasSubstr("cma " + command));
+    EXPECT_EQ(cma({"help", command}), 0);
+    EXPECT_EQ(data, option);
+  }
+  EXPECT_EQ(cma({"--help"}), 0);
+  const std::string option = data;
+  EXPECT_EQ(cma({"help"}), 0);
+  EXPECT_EQ(data, option);
+}
+
+TEST_F(Cli, Version)
+{
+  EXPECT_EQ(cma({"--version"}), 0);
+  const std::string version = data;
+  EXPECT_THAT(version, HasSubstr("cma "));
+  EXPECT_EQ(cma({"-V"}), 0);
+  EXPECT_EQ(data, version);
 }
 
 } // namespace

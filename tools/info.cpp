@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<uint64_t, std::string_view>, 9> features = {{
+constexpr std::array<std::pair<uint64_t, std::string_view>, 11> features = {{
     {CMA_CAN_PID, "pid"},
     {CMA_CAN_PIDFD, "pidfd"},
     {CMA_CAN_HANDLE, "handle"},
@@ -30,6 +30,8 @@ constexpr std::array<std::pair<uint64_t, std::string_view>, 9> features = {{
     {CMA_CAN_STRICT, "strict"},
     {CMA_CAN_WINDOW, "window"},
     {CMA_CAN_MAP, "map"},
+    {CMA_CAN_POPULATE, "populate"},
+    {CMA_CAN_SHOW, "show"},
 }};
 
 std::string kernel_name()

@@ -37,7 +37,7 @@ Progress::~Progress()
 void Progress::clear()
 {
   if (shown)
-    fmt::print(stderr, "\r\033[K");
+    std::fputs("\r\033[K", stderr);
   shown = false;
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "command.hpp"
+#include "program.hpp"
 
 namespace {
 
@@ -27,7 +28,7 @@ fs::path find_library()
 {
   fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
   std::array places = {here / ".." / "shims" / "process_vm" / library,
-                       here / LIBDIR_FROM_BINDIR / library};
+                       here / LIBDIR_FROM_BINDIR / "cma" / library};
   for (const fs::path &place : places)
     if (fs::exists(place))
       return fs::canonical(place);
@@ -38,7 +39,7 @@ fs::path find_library()
                   places[1].lexically_normal().string()));
 }
 
-/* Behind what is there: some libraries (sanitizers) insist on being the first. */
+/* Behind what is there: some libraries insist on being the first. */
 void preload(const std::string &path)
 {
   if (path.find_first_of(" :") != path.npos)
@@ -48,6 +49,31 @@ void preload(const std::string &path)
   const char *before = std::getenv("LD_PRELOAD");
   std::string all = before && *before ? fmt::format("{}:{}", before, path) : path;
   setenv("LD_PRELOAD", all.c_str(), 1);
+}
+
+/* AddressSanitizer's shared runtime, where the program is linked with it, ends a program
+ * in which another library comes before it. What it fears, memory allocated by that
+ * library, is not ours to do. A word of the user's on the matter comes later, and holds.
+ */
+void please_sanitizers()
+{
+  const char *before = std::getenv("ASAN_OPTIONS");
+  std::string all = "verify_asan_link_order=0";
+  if (before && *before)
+    all += fmt::format(":{}", before);
+  setenv("ASAN_OPTIONS", all.c_str(), 1);
+}
+
+/* It runs all the same, and what it starts may take part. */
+void warn_of_bystander(const std::string &command)
+{
+  auto program = find_program(command);
+  std::string why = program ? why_not_preloaded(*program) : "";
+  if (!why.empty())
+    fmt::print(stderr,
+               "cma: {} {}: it takes no part, and its process_vm_readv and "
+               "process_vm_writev calls are the kernel's\n",
+               command, why);
 }
 
 void tell(const std::string &path)
@@ -66,7 +92,9 @@ void run(std::vector<std::string> command, bool verbose)
   std::string path = find_library();
   if (verbose)
     tell(path);
+  warn_of_bystander(command[0]);
   preload(path);
+  please_sanitizers();
   std::vector<char *> arguments;
   arguments.reserve(command.size() + 1);
   for (std::string &argument : command)

@@ -45,6 +45,9 @@ std::span<const Item> data_items();
 /** selftest_errors.cpp: what cannot be done fails, with the right error. */
 std::span<const Item> error_items();
 
+/** selftest_window.cpp: what an owner's consent opens. */
+std::span<const Item> window_items();
+
 /** Throws Failed if a result is not what it should be. */
 void expect_result(ssize_t result, ssize_t expected, const std::string &what);
 

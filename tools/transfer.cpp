@@ -3,9 +3,13 @@
 #include "transfer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <deque>
+#include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -197,19 +201,32 @@ void take_operands(TransferOptions &options, std::deque<std::string> operands,
 void add_transfer_arguments(CLI::App &command, TransferOptions &options,
                             bool length_needed)
 {
-  auto operands = std::make_shared<std::vector<std::string>>();
+  // What each is depends on how many there are, and on --window.
+  auto operands = std::make_shared<std::array<std::optional<std::string>, 3>>();
   auto *window = add_number(command, "--window", options.window,
                             "A window, by the name that cma expose printed, in place of "
                             "the process");
+  command.add_option("PID", (*operands)[0], "The process; none with --window")
+      ->type_name("");
   command
-      .add_option(length_needed ? "PID ADDR LEN" : "PID ADDR [LEN]", *operands,
-                  "The process, where in its memory, and how many bytes: 65536, 0x10000 "
-                  "or 64K. With --window: [OFFSET] LEN")
+      .add_option(
+          "ADDR", (*operands)[1],
+          "Where in its memory: 65536, 0x10000 or 64K; with --window an offset in "
+          "it, or none for its beginning")
+      ->type_name("");
+  command
+      .add_option("LEN", (*operands)[2],
+                  length_needed ? "How many bytes"
+                                : "How many bytes, if not as many as come")
       ->type_name("");
   command.add_flag("--json", options.json, "Report as JSON");
   command.parse_complete_callback([&options, operands, window, length_needed] {
     if (window->count() && !options.window)
       throw CLI::ValidationError("--window", "no window has the name 0");
-    take_operands(options, {operands->begin(), operands->end()}, length_needed);
+    std::deque<std::string> given;
+    for (const auto &operand : *operands)
+      if (operand)
+        given.push_back(*operand);
+    take_operands(options, std::move(given), length_needed);
   });
 }

@@ -11,7 +11,7 @@ using cma::Fault;
 
 namespace {
 
-constexpr unsigned int copy_flags = CMA_MANY | CMA_LARGE | CMA_STRICT;
+constexpr unsigned int copy_flags = CMA_MANY | CMA_LARGE | CMA_STRICT | CMA_INTERRUPTIBLE;
 
 bool uses_device(const cma_context *context)
 {
@@ -20,17 +20,42 @@ bool uses_device(const cma_context *context)
 
 inline ssize_t copy(const cma_context *context, const cma_request &request, Fault *fault)
 {
-  return uses_device(context) ? context->device.copy(request, fault)
-                              : context->syscalls.copy(request, fault);
+  if (!uses_device(context))
+    return context->syscalls.copy(request, fault);
+  return context->device.copy(request.peer, request.flags, request.local,
+                              request.local_count, request.remote, request.remote_count,
+                              fault);
+}
+
+// What is not inline would only make the device's way longer.
+[[gnu::noinline]] ssize_t copy_by_syscall(const cma_context *context, cma_peer peer,
+                                          const iovec *local, size_t local_count,
+                                          const iovec *remote, size_t remote_count,
+                                          unsigned int flags)
+{
+  const cma_request request = {peer,   flags,       CMA_SIDE_NONE, local,
+                               remote, local_count, remote_count,  0};
+  return context->syscalls.copy(request, nullptr);
 }
 
 inline ssize_t copy_vectors(const cma_context *context, cma_peer peer, const iovec *local,
                             size_t local_count, const iovec *remote, size_t remote_count,
                             unsigned int flags)
 {
-  const cma_request request = {peer,   flags,       CMA_SIDE_NONE, local,
-                               remote, local_count, remote_count,  0};
-  return copy(context, request, nullptr);
+  if (!uses_device(context))
+    return copy_by_syscall(context, peer, local, local_count, remote, remote_count,
+                           flags);
+  return context->device.copy(peer, flags, local, local_count, remote, remote_count,
+                              nullptr);
+}
+
+[[gnu::noinline]] ssize_t copy_range_as_list(const cma_context *context, cma_peer peer,
+                                             void *local, uintptr_t remote, size_t length,
+                                             unsigned int flags)
+{
+  const iovec to = {local, length};
+  const iovec from = {reinterpret_cast<void *>(remote), length};
+  return copy_vectors(context, peer, &to, 1, &from, 1, flags);
 }
 
 inline ssize_t copy_range(const cma_context *context, cma_peer peer, void *local,
@@ -40,9 +65,7 @@ inline ssize_t copy_range(const cma_context *context, cma_peer peer, void *local
     return -ESTALE;
   if (uses_device(context) && context->device.takes_ranges())
     return context->device.copy_range(peer, local, remote, length, flags);
-  const iovec to = {local, length};
-  const iovec from = {reinterpret_cast<void *>(remote), length};
-  return copy_vectors(context, peer, &to, 1, &from, 1, flags);
+  return copy_range_as_list(context, peer, local, remote, length, flags);
 }
 
 int open_backend(cma_context &context, unsigned int flags)
@@ -178,6 +201,14 @@ int cma_unmap(void *address, size_t length)
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t before = reinterpret_cast<uintptr_t>(address) % page;
   return cma::sys::unmap(static_cast<char *>(address) - before, before + length);
+}
+
+int cma_show(const struct cma_context *context, unsigned int how, void *address,
+             size_t length)
+{
+  if (context->guard.ours() && uses_device(context))
+    return context->device.show(how, address, length);
+  return context->guard.ours() ? -EOPNOTSUPP : -ESTALE;
 }
 
 ssize_t cma_copy(const struct cma_context *context, struct cma_request *request)

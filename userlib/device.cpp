@@ -2,6 +2,8 @@
 //
 // The device backend off the way of a copy: opening the device, handles, limits.
 #include "device.hpp"
+#include "segments.hpp"
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -13,15 +15,18 @@ static_assert(CMA_CAN_PID == CMA_FEATURE_COPY_PID &&
               CMA_CAN_MANY == CMA_FEATURE_MANY && CMA_CAN_LARGE == CMA_FEATURE_LARGE &&
               CMA_CAN_REPORT == CMA_FEATURE_REPORT &&
               CMA_CAN_STRICT == CMA_FEATURE_STRICT &&
-              CMA_CAN_WINDOW == CMA_FEATURE_WINDOW && CMA_CAN_MAP == CMA_FEATURE_MAP);
+              CMA_CAN_WINDOW == CMA_FEATURE_WINDOW && CMA_CAN_MAP == CMA_FEATURE_MAP &&
+              CMA_CAN_POPULATE == CMA_FEATURE_POPULATE &&
+              CMA_CAN_SHOW == CMA_FEATURE_SHOW);
 
 // A program with 32-bit pointers cannot map.
-constexpr std::uint64_t map_feature = sizeof(void *) == 8 ? CMA_CAN_MAP : 0;
+constexpr std::uint64_t map_features =
+    sizeof(void *) == 8 ? CMA_CAN_MAP | CMA_CAN_POPULATE | CMA_CAN_SHOW : 0;
 
 // What cma.h can name; a later module may know more.
 constexpr std::uint64_t known_features = CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE |
                                          CMA_CAN_MANY | CMA_CAN_LARGE | CMA_CAN_REPORT |
-                                         CMA_CAN_STRICT | CMA_CAN_WINDOW | map_feature;
+                                         CMA_CAN_STRICT | CMA_CAN_WINDOW | map_features;
 
 const char *device_path()
 {
@@ -40,7 +45,58 @@ int Device::open()
     return -EPROTO;
   }
   fd_ = fd;
+  known_ = map_known();
   return 0;
+}
+
+// A copy that no system call takes in one go ends at a signal, which the caller need
+// not see. The kernel has read the lists before it comes to that.
+ssize_t Device::copy_beyond(cma_peer peer, std::uint32_t flags, const iovec *local,
+                            std::size_t local_count, const iovec *remote,
+                            std::size_t remote_count, Fault *fault) const
+{
+  const bool interruptible = (flags & CMA_INTERRUPTIBLE) != 0;
+  flags &= ~CMA_INTERRUPTIBLE; // no flag of the kernel's
+  Fault stopped;
+  ssize_t moved =
+      copy_once(peer, flags, local, local_count, remote, remote_count, &stopped);
+  const bool short_of_memory = stopped.side != CMA_SIDE_NONE;
+  if (!interruptible && (moved == -EINTR || (moved > 0 && !short_of_memory)))
+    moved = go_on(peer, flags, local, local_count, remote, remote_count,
+                  static_cast<std::size_t>(std::max<ssize_t>(moved, 0)), stopped);
+  if (fault != nullptr)
+    *fault = stopped;
+  return moved;
+}
+
+// Copies on from byte number done, until all is done or something else than a signal
+// stops it.
+ssize_t Device::go_on(cma_peer peer, std::uint32_t flags, const iovec *local,
+                      std::size_t local_count, const iovec *remote,
+                      std::size_t remote_count, std::size_t done, Fault &stopped) const
+{
+  const std::uint64_t limit =
+      wide_iovec && (flags & CMA_LARGE) != 0 ? info_.max_bytes_large : info_.max_bytes;
+  Walk here({local, local_count});
+  Walk there({remote, remote_count});
+  here.skip(done);
+  there.skip(done);
+  while (done < limit && stopped.side == CMA_SIDE_NONE) {
+    const Walk::Piece mine(here, limit - done);
+    const Walk::Piece theirs(there, mine.bytes());
+    if (theirs.bytes() == 0)
+      break;
+    const ssize_t moved = copy_once(peer, flags, mine.list(), mine.count(), theirs.list(),
+                                    theirs.count(), &stopped);
+    if (moved == -EINTR)
+      continue;
+    if (moved <= 0)
+      return done > 0 ? static_cast<ssize_t>(done) : moved;
+    done += static_cast<std::size_t>(moved);
+    here.skip(static_cast<std::size_t>(moved));
+    there.skip(static_cast<std::size_t>(moved));
+  }
+  return static_cast<ssize_t>(done);
 }
 
 int Device::handle_open(cma_peer peer) const
@@ -103,13 +159,38 @@ int Device::map(int handle, std::uint64_t offset, std::size_t length, int protec
 
   auto *pages = reinterpret_cast<void *>(static_cast<std::uintptr_t>(at));
   const int error =
-      sys::map(pages, before + length, protection,
-               MAP_SHARED | (fixed ? MAP_FIXED : 0) |
-                   ((flags & CMA_MAP_POPULATE) != 0 ? MAP_POPULATE : 0),
+      sys::map(pages, before + length, protection, MAP_SHARED | (fixed ? MAP_FIXED : 0),
                fd_, static_cast<off_t>(CMA_MAP_OFFSET(handle, offset - before)));
-  if (error == 0)
-    address = static_cast<char *>(pages) + before;
-  return error;
+  if (error != 0)
+    return error;
+  address = static_cast<char *>(pages) + before;
+  if ((flags & CMA_MAP_POPULATE) != 0)
+    populate(address, length);
+  return 0;
+}
+
+// What cannot be populated is mapped when it is touched.
+void Device::populate(const void *address, std::size_t length) const
+{
+  if ((info_.features & CMA_FEATURE_POPULATE) == 0)
+    return;
+  cma_ioc_populate populate = {};
+  populate.size = sizeof(populate);
+  populate.address = to_u64(address);
+  populate.length = length;
+  sys::ioctl(fd_, CMA_IOC_POPULATE, &populate);
+}
+
+int Device::show(unsigned int how, const void *address, std::size_t length) const
+{
+  if ((info_.features & map_features & CMA_FEATURE_SHOW) == 0)
+    return -EOPNOTSUPP;
+  cma_ioc_show show = {};
+  show.size = sizeof(show);
+  show.how = how;
+  show.address = to_u64(address);
+  show.length = length;
+  return sys::ioctl(fd_, CMA_IOC_SHOW, &show);
 }
 
 int Device::handle_close(int handle) const

@@ -48,19 +48,20 @@ private:
 
 } // namespace
 
-ssize_t Device::widen(const cma_request &request, Fault *fault) const
+ssize_t Device::widen(cma_peer peer, std::uint32_t flags, const iovec *local,
+                      std::size_t local_count, const iovec *remote,
+                      std::size_t remote_count, Fault *fault) const
 {
-  const auto limit = (request.flags & CMA_MANY) != 0 ? info_.max_iov_many : info_.max_iov;
-  WideList local;
-  WideList remote;
-  if (!local.fill(request.local, request.local_count, limit) ||
-      !remote.fill(request.remote, request.remote_count, limit))
+  const auto limit = (flags & CMA_MANY) != 0 ? info_.max_iov_many : info_.max_iov;
+  WideList wide_local;
+  WideList wide_remote;
+  if (!wide_local.fill(local, local_count, limit) ||
+      !wide_remote.fill(remote, remote_count, limit))
     return -ENOMEM;
 
   // A count of bytes must fit ssize_t.
-  cma_request narrow = request;
-  narrow.flags &= ~CMA_LARGE;
-  return submit(narrow, local.list(), remote.list(), fault);
+  return submit(peer, flags & ~CMA_LARGE, wide_local.list(), local_count,
+                wide_remote.list(), remote_count, fault);
 }
 
 } // namespace cma

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
-// cma_explain(): errors in words. Each answer names the cause and what would help.
-// The rules of a refusal are in refusal.cpp.
+// cma_explain_call(): errors in words, for whoever asks what to do now: each answer
+// names the cause and what would help. What needs no look at the system stands in
+// explain_words.cpp, the rules of a refusal in refusal.cpp.
+#include "explain.hpp"
 #include "context.hpp"
 #include "procfs.hpp"
 #include "refusal.hpp"
@@ -76,7 +78,8 @@ void explain_open(Text &text, int error)
                     "(CONFIG_CROSS_MEMORY_ATTACH), and %s cannot be used.",
                     device);
   case EINVAL:
-    return text.add("cma_open() does not know these flags, or they exclude each other.");
+    return text.add("cma_open() does not know these flags, or they exclude each other: "
+                    "give 0, CMA_OPEN_DEVICE or CMA_OPEN_SYSCALL.");
   default:
     return;
   }
@@ -104,64 +107,89 @@ void explain_absence(Text &text, cma_peer peer)
     text.add("Process %d was not there when it was asked for; it is now.", pid);
 }
 
-void explain_copy(Text &text, const cma_context *context, cma_peer peer, int error)
+// Windows and mappings are the device's.
+void explain_no_device(Text &text, const cma_context *context, enum cma_call call)
 {
-  switch (-error) {
-  case EPERM:
-    return explain_refusal(text, peer, context->backend);
-  case ESRCH:
-    return explain_absence(text, peer);
-  case EFAULT:
-    return text.add("No byte could be moved: the first one is not mapped, or not for "
-                    "this kind of access, in this process or in the peer. cma_copy() "
-                    "tells which in fault_side and fault_addr.");
-  case EBADF:
-    return text.add("Descriptor %d is not a pidfd (pidfd_open(2)).", peer.id);
-  case ENOENT:
-    if (peer.type != CMA_PEER_HANDLE)
-      return text.add("There is no window of this name: it ended, or never was.");
-    return text.add("%d is not an open handle of this context.", peer.id);
-  case EIDRM:
-    return text.add("The window of handle %d was ended by its owner, or with it.",
-                    peer.id);
-  case EACCES:
-    return text.add("The window does not allow this: its mode, or its access bits, "
-                    "leave out this user or this direction. Its owner can create one "
-                    "that allows it.");
-  case EOPNOTSUPP:
-    if (peer.type == CMA_PEER_HANDLE)
-      return text.add("A handle is opened for a pid or a pidfd, not for a handle.");
-    return text.add(
-        "Without the device there are no windows, and pidfds and handles need "
-        "a /proc of this pid namespace.");
-  case EINVAL:
-    return text.add("The call has unknown flags, an unknown type of peer, too many "
-                    "segments (see CMA_MANY) or a length above SSIZE_MAX.");
-  case ENOSPC:
-    return text.add("The context holds as many handles as it can (cma_query() tells how "
-                    "many). Close some, or open another context.");
-  case ESTALE:
-    return text.add("The context was opened by another process, of which this one is a "
-                    "fork. Open one here.");
-  default:
-    return;
-  }
+  const char *what = call == CMA_CALL_MAP ? "Mappings" : "Windows";
+  if (sizeof(void *) < 8 && call == CMA_CALL_MAP)
+    return text.add("A program with 32-bit pointers cannot map a peer's memory: copy "
+                    "it, or build the program with 64-bit ones.");
+  if (context->backend == CMA_BACKEND_DEVICE)
+    return text.add("%s are more than the loaded module can do. Install the module "
+                    "that comes with libcma %s, then as root: modprobe -r cma; "
+                    "modprobe cma.",
+                    what, CMA_VERSION);
+  if (context->device_error == 0)
+    return text.add("%s need the device, and the context was opened with "
+                    "CMA_OPEN_SYSCALL. Open one without.",
+                    what);
+  text.add("%s need the device, and this context has to do without. ", what);
+  const int before = text.length();
+  explain_open(text, context->device_error);
+  if (text.length() == before)
+    add_words(text, CMA_CALL_OPEN, {}, context->device_error);
+}
+
+void explain_unsupported(Text &text, const cma_context *context, enum cma_call call,
+                         cma_peer peer)
+{
+  if (call != CMA_CALL_COPY && call != CMA_CALL_HANDLE_OPEN)
+    return explain_no_device(text, context, call);
+  if (call == CMA_CALL_HANDLE_OPEN && peer.type == CMA_PEER_HANDLE)
+    return text.add("A handle is opened for a pid or a pidfd, not for a handle: it can "
+                    "be used as it is.");
+  text.add("Without the device, pidfds and handles need a /proc of this pid namespace. "
+           "Mount one, load the module cma, or copy by pid.");
+}
+
+// What the system has to be asked about.
+void explain_case(Text &text, const cma_context *context, enum cma_call call,
+                  cma_peer peer, int error)
+{
+  const bool of_process = call == CMA_CALL_COPY || call == CMA_CALL_HANDLE_OPEN;
+  if (call == CMA_CALL_OPEN)
+    explain_open(text, error);
+  else if (error == -EPERM && of_process)
+    explain_refusal(text, peer, context->backend);
+  else if (error == -ESRCH && (of_process || call == CMA_CALL_MAP))
+    explain_absence(text, peer);
+  else if (error == -EOPNOTSUPP && call != CMA_CALL_UNMAP)
+    explain_unsupported(text, context, call, peer);
+}
+
+// What cma_explain() takes a failure for.
+enum cma_call likely_call(const cma_context *context, cma_peer peer, int error)
+{
+  if (context == nullptr)
+    return CMA_CALL_OPEN;
+  const bool handle = peer.type == CMA_PEER_HANDLE;
+  if (error == -ENOSPC || (error == -EOPNOTSUPP && handle))
+    return CMA_CALL_HANDLE_OPEN;
+  if (peer.type == 0 || (!handle && (error == -ENOENT || error == -EACCES)))
+    return CMA_CALL_WINDOW_OPEN;
+  return CMA_CALL_COPY;
 }
 
 } // namespace
 } // namespace cma
 
-extern "C" int cma_explain(const struct cma_context *context, struct cma_peer peer,
-                           int error, char *text, size_t size)
+extern "C" {
+
+int cma_explain_call(const struct cma_context *context, enum cma_call call,
+                     struct cma_peer peer, int error, char *text, size_t size)
 {
   const int saved = errno;
   cma::Text words(text, size);
+  if (context == nullptr && call != CMA_CALL_UNMAP)
+    call = CMA_CALL_OPEN;
+  else if (call <= CMA_CALL_ANY || call > CMA_CALL_UNMAP)
+    call = cma::likely_call(context, peer, error);
   if (error >= 0)
     words.add("No error.");
-  else if (context == nullptr)
-    cma::explain_open(words, error);
   else
-    cma::explain_copy(words, context, peer, error);
+    cma::explain_case(words, context, call, peer, error);
+  if (words.empty())
+    cma::add_words(words, call, peer, error);
   if (words.empty()) {
     errno = -error;
     words.add("%m.");
@@ -169,3 +197,11 @@ extern "C" int cma_explain(const struct cma_context *context, struct cma_peer pe
   errno = saved;
   return words.length();
 }
+
+int cma_explain(const struct cma_context *context, struct cma_peer peer, int error,
+                char *text, size_t size)
+{
+  return cma_explain_call(context, CMA_CALL_ANY, peer, error, text, size);
+}
+
+} // extern "C"

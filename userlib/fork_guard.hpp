@@ -33,15 +33,16 @@ public:
       return -ENOMEM;
     if (sys::madvise(page_, sizeof(Page), MADV_WIPEONFORK) < 0)
       owner_ = ::getpid();
-    page_->store(1, std::memory_order_relaxed);
+    else
+      page_->store(1, std::memory_order_relaxed);
     return 0;
   }
 
   // Whether the calling process is the one that armed the guard.
   [[nodiscard]] bool ours() const
   {
-    return page_->load(std::memory_order_relaxed) != 0 &&
-           (owner_ == 0 || owner_ == ::getpid());
+    return page_->load(std::memory_order_relaxed) != 0 ||
+           (owner_ != 0 && owner_ == ::getpid());
   }
 
 private:

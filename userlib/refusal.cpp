@@ -28,16 +28,46 @@ bool same_ids(const Case &c)
          gid == peer.egid && gid == peer.sgid;
 }
 
-// Whether the peer lives in another user namespace; false if that cannot be seen.
-bool in_other_user_namespace(const Case &c)
+// Of a user namespace that is not the initial one, or of which that cannot be told. In
+// the initial one every id is its own.
+bool in_child_user_namespace(const char *uid_map)
+{
+  char text[64] = "";
+  unsigned int inside = 1;
+  unsigned int outside = 1;
+  unsigned int count = 0;
+  return read_file(uid_map, text, sizeof(text)) <= 0 ||
+         std::sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 ||
+         outside != 0 || count != 0xffffffff;
+}
+
+enum class Namespace { same, other, unseen };
+
+// Whether the peer lives in the caller's user namespace. The link that tells is shown
+// to those who may look into the peer (PTRACE_MODE_READ), of whom Yama does not ask
+// anything.
+Namespace user_namespace(const Case &c)
 {
   char path[64];
-  std::snprintf(path, sizeof(path), "/proc/%d/ns/user", c.pid);
   char own[64] = "";
   char other[64] = "";
-  return sys::readlink("/proc/self/ns/user", own, sizeof(own) - 1) > 0 &&
-         sys::readlink(path, other, sizeof(other) - 1) > 0 &&
-         std::strcmp(own, other) != 0;
+  std::snprintf(path, sizeof(path), "/proc/%d/ns/user", c.pid);
+  if (sys::readlink("/proc/self/ns/user", own, sizeof(own) - 1) <= 0)
+    return Namespace::unseen;
+  if (sys::readlink(path, other, sizeof(other) - 1) > 0)
+    return std::strcmp(own, other) == 0 ? Namespace::same : Namespace::other;
+  std::snprintf(path, sizeof(path), "/proc/%d/uid_map", c.pid);
+  return in_child_user_namespace("/proc/self/uid_map") || in_child_user_namespace(path)
+             ? Namespace::unseen
+             : Namespace::same;
+}
+
+// What ids that have no number in the caller's user namespace are shown as.
+bool has_foreign_ids(const Case &c)
+{
+  constexpr std::uint32_t overflow = 65534;
+  return in_child_user_namespace("/proc/self/uid_map") &&
+         (c.peer.uid == overflow || c.peer.gid == overflow);
 }
 
 // The kernel gives the files in /proc/PID to root if the process is not dumpable.
@@ -71,7 +101,7 @@ int yama_scope()
 
 bool explain_ids(Text &text, const Case &c)
 {
-  if (same_ids(c))
+  if (same_ids(c) || has_foreign_ids(c))
     return false;
   text.add(
       "Process %d runs as user %u and group %u (effective %u and %u, saved %u and %u), "
@@ -89,12 +119,26 @@ bool explain_ids(Text &text, const Case &c)
 
 bool explain_dumpable(Text &text, const Case &c)
 {
-  if (dumpable(c) || (c.ptrace_capability && !in_other_user_namespace(c)))
+  if (dumpable(c) || (c.ptrace_capability && user_namespace(c) == Namespace::same))
     return false;
   text.add("Process %d is not dumpable: it changed its ids or capabilities, its program "
            "file is not readable, or it called prctl(PR_SET_DUMPABLE, 0). It can allow "
            "access by prctl(PR_SET_DUMPABLE, 1); else it needs CAP_SYS_PTRACE here.",
            c.pid);
+  return true;
+}
+
+// Asked for when ids are the same and the peer is dumpable: then only this, or a policy,
+// keeps the link from being seen.
+bool explain_user_namespace(Text &text, const Case &c)
+{
+  const Namespace where = user_namespace(c);
+  if (where == Namespace::same)
+    return false;
+  text.add("Process %d %s in another user namespace, over which this process has no "
+           "capabilities, whatever its ids: as when each of the two runs in a container "
+           "of its own. Run both in one user namespace, or this one in a parent of it.",
+           c.pid, where == Namespace::other ? "lives" : "seems to live");
   return true;
 }
 
@@ -132,19 +176,10 @@ bool explain_yama(Text &text, const Case &c)
   text.add(
       "Yama lets a process access only its descendants and who allows it "
       "(kernel.yama.ptrace_scope = 1), and process %d is neither. Let it call "
-      "prctl(PR_SET_PTRACER, %d) or prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), or as "
-      "root: sysctl kernel.yama.ptrace_scope=0.",
+      "prctl(PR_SET_PTRACER, %d) or prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), which "
+      "a child of fork(2) does not inherit, or as root: sysctl "
+      "kernel.yama.ptrace_scope=0.",
       c.pid, c.self.thread_group);
-  return true;
-}
-
-bool explain_user_namespace(Text &text, const Case &c)
-{
-  if (!in_other_user_namespace(c))
-    return false;
-  text.add("Process %d lives in another user namespace, over which this process has no "
-           "capabilities. Run both in one, or this one in a parent of it.",
-           c.pid);
   return true;
 }
 
@@ -178,7 +213,9 @@ pid_t pid_of(cma_peer peer)
   }
 }
 
-void explain_refusal(Text &text, cma_peer peer, enum cma_backend backend)
+namespace {
+
+void explain_rule(Text &text, cma_peer peer, enum cma_backend backend)
 {
   if (peer.type == CMA_PEER_HANDLE)
     return text.add("Access through handle %d was allowed when it was opened and is not "
@@ -194,10 +231,20 @@ void explain_refusal(Text &text, cma_peer peer, enum cma_backend backend)
   c.ptrace_capability = ((c.self.capabilities_effective >> CAP_SYS_PTRACE) & 1) != 0;
 
   const bool explained = explain_ids(text, c) || explain_dumpable(text, c) ||
-                         explain_capabilities(text, c) || explain_yama(text, c) ||
-                         explain_user_namespace(text, c);
+                         explain_user_namespace(text, c) ||
+                         explain_capabilities(text, c) || explain_yama(text, c);
   if (!explained)
     explain_other_policy(text, c, backend);
+}
+
+} // namespace
+
+void explain_refusal(Text &text, cma_peer peer, enum cma_backend backend)
+{
+  explain_rule(text, peer, backend);
+  text.add(" Or let the peer create a window (cma_window_create(3)%s), for which none of "
+           "this is asked.",
+           backend == CMA_BACKEND_DEVICE ? "" : ", which needs /dev/cma");
 }
 
 } // namespace cma

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
-// Lists of segments as the kernel sees them, for the system-call backend.
+// Lists of segments as the kernel sees them, and on from any byte of them.
 #ifndef CMA_USERLIB_SEGMENTS_HPP
 #define CMA_USERLIB_SEGMENTS_HPP
 
@@ -28,7 +28,7 @@ struct Segments {
   [[nodiscard]] void *address_of(size_t position) const;
 };
 
-// Walks a readable list in pieces that a system call takes.
+// Walks a readable list in pieces that any call takes.
 class Walk {
 public:
   explicit Walk(Segments segments) : rest_(segments) {}

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -44,6 +45,12 @@ inline ssize_t process_vm(bool write, pid_t pid, const iovec *local, size_t loca
     return write ? ::process_vm_writev(pid, local, local_count, remote, remote_count, 0)
                  : ::process_vm_readv(pid, local, local_count, remote, remote_count, 0);
   });
+}
+
+// Whether a filter (seccomp(2)) judges the calling thread's system calls.
+inline bool is_filtered()
+{
+  return negative_errno([] { return ::prctl(PR_GET_SECCOMP); }) != 0;
 }
 
 inline int open(const char *path, int flags)

@@ -38,6 +38,8 @@
  * @CMA_IOC_NR_CLOSE: &struct cma_ioc_close
  * @CMA_IOC_NR_WINDOW_CREATE: &struct cma_ioc_window_create
  * @CMA_IOC_NR_WINDOW_DESTROY: &struct cma_ioc_window_destroy
+ * @CMA_IOC_NR_POPULATE: &struct cma_ioc_populate
+ * @CMA_IOC_NR_SHOW: &struct cma_ioc_show
  */
 enum cma_ioc_nr {
 	CMA_IOC_NR_INFO = 0,
@@ -46,6 +48,8 @@ enum cma_ioc_nr {
 	CMA_IOC_NR_CLOSE = 3,
 	CMA_IOC_NR_WINDOW_CREATE = 4,
 	CMA_IOC_NR_WINDOW_DESTROY = 5,
+	CMA_IOC_NR_POPULATE = 6,
+	CMA_IOC_NR_SHOW = 7,
 };
 
 #define CMA_IOC_INFO _IO(CMA_IOC_MAGIC, CMA_IOC_NR_INFO)
@@ -54,6 +58,8 @@ enum cma_ioc_nr {
 #define CMA_IOC_CLOSE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_CLOSE)
 #define CMA_IOC_WINDOW_CREATE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_WINDOW_CREATE)
 #define CMA_IOC_WINDOW_DESTROY _IO(CMA_IOC_MAGIC, CMA_IOC_NR_WINDOW_DESTROY)
+#define CMA_IOC_POPULATE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_POPULATE)
+#define CMA_IOC_SHOW _IO(CMA_IOC_MAGIC, CMA_IOC_NR_SHOW)
 
 /* cma_ioc_info.features */
 #define CMA_FEATURE_COPY_PID (1ULL << 0) /* %CMA_PEER_PID */
@@ -66,6 +72,9 @@ enum cma_ioc_nr {
 #define CMA_FEATURE_SINGLE (1ULL << 7) /* %CMA_COPY_SINGLE */
 #define CMA_FEATURE_WINDOW (1ULL << 8) /* windows */
 #define CMA_FEATURE_MAP (1ULL << 9) /* mmap() of a handle */
+#define CMA_FEATURE_POPULATE (1ULL << 10) /* %CMA_IOC_POPULATE */
+#define CMA_FEATURE_KNOWN (1ULL << 11) /* %CMA_COPY_KNOWN */
+#define CMA_FEATURE_SHOW (1ULL << 12) /* %CMA_IOC_SHOW */
 
 /**
  * struct cma_ioc_info - what the running module offers
@@ -126,6 +135,7 @@ struct cma_iovec {
 #define CMA_COPY_REPORT (1U << 3) /* fill in @fault_side and @fault_addr */
 #define CMA_COPY_STRICT (1U << 4) /* let the kernel judge this very call */
 #define CMA_COPY_SINGLE (1U << 5) /* one segment a side, given in place */
+#define CMA_COPY_KNOWN (1U << 6) /* EAGAIN for a peer that is not known yet */
 
 /* cma_ioc_copy.fault_side */
 #define CMA_FAULT_NONE 0
@@ -164,11 +174,15 @@ struct cma_iovec {
  *    kernel thread), or a handle whose process exited or called execve(2);
  *  - EPERM: the kernel's ptrace rules refuse (PTRACE_MODE_ATTACH_REALCREDS,
  *    see ptrace(2));
- *  - EBADF: @peer is not a pidfd; ENOENT: @peer is not a handle;
+ *  - EBADF: @peer is not a pidfd; or, before anything is looked at but flags
+ *    and types, this file is open neither for both nor for this direction
+ *    (O_RDONLY: reading a peer, O_WRONLY: writing into one);
+ *  - ENOENT: @peer is not a handle;
  *  - EIDRM: the handle's window was destroyed; EACCES: the handle does not
  *    allow this direction;
- *  - ENOMEM; ENFILE: the check could not open a file; EINTR: a fatal signal is
- *    pending.
+ *  - EAGAIN: %CMA_COPY_KNOWN, and the peer is not known;
+ *  - ENOMEM; EINTR: a fatal signal is pending, or any, where the copy is one
+ *    that ends at signals.
  *
  * Once a byte is moved the call succeeds and @copied tells how many were; a
  * hole in the peer's memory stops a copy at a page boundary. With
@@ -177,10 +191,24 @@ struct cma_iovec {
  * left as they were. Nothing orders two copies, or a copy and the peer's own
  * accesses.
  *
+ * A copy of what process_vm_readv() does not take in one call (more than
+ * max_bytes bytes, or max_iov segments on a side) ends at any signal that is
+ * pending, and when it is to be stopped or frozen: within 2 MB, with the count
+ * so far, or EINTR if that is 0. No shorter copy does, unless the signal kills.
+ *
+ * While a copy waits for memory of the caller's, or for its turn, it holds
+ * nothing of the peer's: neither its pages nor its address space.
+ *
  * Access is judged when the call begins. Unless %CMA_COPY_STRICT is given, a
  * verdict on the same peer, with unchanged credentials on both sides, may be
  * reused for verdict_ms; a handle was judged when it was opened, as a
  * descriptor of /proc/PID/mem is. With %CMA_COPY_STRICT it is judged again.
+ *
+ * The first copy by pid or pidfd costs more than process_vm_readv() does: much
+ * has to be found out. With %CMA_COPY_KNOWN that is not done: unless this file
+ * knows the peer, the caller's credentials and the peer's address space being
+ * what they were, the answer is EAGAIN, after the check of the arguments. It
+ * means nothing for a handle.
  *
  * Through a handle of a window the remote addresses are offsets from the
  * window's beginning, and its end is a hole in the peer's memory.
@@ -217,13 +245,18 @@ struct cma_ioc_copy {
  * share one address space, as after vfork(2), are one peer in this.) One that was
  * opened by pid or pidfd reaches all of the address space, at its addresses.
  * One that was opened by a window reaches the window, at offsets from its
- * beginning, and ends with it, too.
+ * beginning, and ends with it, too. A handle allows no more than the mode in
+ * which the file was opened: to read from others, to write into them, or both.
  *
  * Errors: ESRCH (also a window whose owner's memory is gone), EPERM, EBADF as
- * for a copy; EINVAL: @peer_type, unknown
- * @access, or a field that must be 0; EOPNOTSUPP: %CMA_PEER_HANDLE; ENOENT:
+ * for a copy (also: this open file is not open for @access, or for any of what
+ * there is); EINVAL: @peer_type, unknown @access, or a field that must be 0;
+ * EOPNOTSUPP: %CMA_PEER_HANDLE; ENOENT:
  * no such window; EACCES: the window's mode does not allow the caller the
- * access wanted, or any; ENOSPC: max_handles are open; ENOMEM.
+ * access wanted, or any; ENOSPC: max_handles are open in this open file, or
+ * those of all processes of the caller's user come to the module's parameter
+ * max_user_handles, or the peers they are of, and live, to max_user_spaces;
+ * ENOMEM.
  */
 struct cma_ioc_open {
 	__u32 size;
@@ -265,8 +298,10 @@ struct cma_ioc_close {
  *
  * Who knows the name and is allowed by @mode opens the window with
  * %CMA_IOC_OPEN, whatever the rules of ptrace say of the two processes. The
- * owner's ids are the caller's effective ones at creation; a process with
- * CAP_DAC_OVERRIDE in the owner's user namespace counts as allowed by @mode.
+ * owner's ids are those that a new file would get: the caller's fsuid and fsgid
+ * at creation. Others are judged as by a file: by fsuid, fsgid and supplementary
+ * groups; a process with CAP_DAC_OVERRIDE in the owner's user namespace counts
+ * as allowed by @mode. A file opened in any mode can make windows.
  *
  * The window ends with %CMA_IOC_WINDOW_DESTROY, with the last descriptor of
  * the open file it was created in, and with the creator's address space (exit
@@ -274,7 +309,9 @@ struct cma_ioc_close {
  *
  * Errors: EINVAL: @length 0, a range that wraps around, unknown bits in
  * @access, @mode or @flags, @access 0; ENOSPC: max_handles windows exist in
- * this open file; ENOMEM.
+ * this open file, or those of all processes of the caller's user come to the
+ * module's parameter max_user_windows, or the processes they and its handles
+ * are of to max_user_spaces; ENOMEM.
  */
 struct cma_ioc_window_create {
 	__u32 size;
@@ -292,9 +329,12 @@ struct cma_ioc_window_create {
  * @reserved: must be 0
  * @window: in: its name
  *
- * Copies through handles of it fail with EIDRM from now on. One that is under
- * way stops after at most 2 MB. Errors: ENOENT: this open file holds no such
- * window.
+ * Copies through handles of it fail with EIDRM from now on. No byte of its
+ * memory is copied, or shown by a mapping, once the call has returned: a copy
+ * that is under way has ended by then, or ends, short or with EIDRM, when it
+ * goes on. The call waits for copiers no longer than it takes to copy 256 KiB.
+ * The same holds when the last descriptor of its file is closed. Errors:
+ * ENOENT: this open file holds no such window.
  */
 struct cma_ioc_window_destroy {
 	__u32 size;
@@ -324,15 +364,82 @@ struct cma_ioc_window_destroy {
  * its pages: direct I/O, vmsplice(2), RDMA registration and the like fail with
  * EFAULT.
  *
+ * What /proc/PID/maps and the like show as the offset is that in the handle's
+ * memory; in a mapping with room for a page of 2 MB it may be larger by the
+ * place within 2 MB, which is then the same in both processes.
+ *
  * Errors of mmap(2): ENOENT: no such handle; EINVAL: MAP_PRIVATE; EACCES:
- * PROT_EXEC, or the handle does not allow reading, or, with PROT_WRITE, does
+ * the file is not open for reading, or, with PROT_WRITE, not for both (nor does
+ * mprotect(2) allow it later), PROT_EXEC, or the
+ * handle does not allow reading, or, with PROT_WRITE, does
  * not allow writing (nor does mprotect(2) later); ENXIO: not all of it is the
  * handle's; ESRCH: the peer exited or called execve(2); EIDRM: the window was
  * destroyed; ENOMEM.
+ *
+ * MAP_POPULATE does nothing: %CMA_IOC_POPULATE does it, once there is a mapping.
  */
 #define CMA_MAP_SHIFT 48
 #define CMA_MAP_SPACE (1ULL << CMA_MAP_SHIFT)
 #define CMA_MAP_OFFSET(handle, offset) \
 	(((__u64)(handle) << CMA_MAP_SHIFT) | (offset))
+
+/**
+ * struct cma_ioc_populate - have what is there mapped before it is touched
+ * @size: in: sizeof(struct cma_ioc_populate)
+ * @flags: in: must be 0
+ * @address: in: of the first byte, in the caller's own mappings of /dev/cma
+ * @length: in: bytes; above 0
+ *
+ * The pages around these bytes are read by the kernel in the caller's place,
+ * once in each stretch that one touch maps, so that touches of what the peer
+ * has there take no page fault; what it does not have, or may not read itself,
+ * is passed over. The mappings may be by any handle and any open file.
+ *
+ * Errors: EINVAL: @flags, @length 0, a range that wraps around; EFAULT: a page
+ * that is not in a mapping of /dev/cma, or in one without PROT_READ; ESRCH: the
+ * peer exited or called execve(2); EIDRM: the window was destroyed; ENOMEM;
+ * EINTR: a fatal signal is pending. What comes before such a page may be
+ * populated then.
+ */
+struct cma_ioc_populate {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u64 length;
+};
+
+/* cma_ioc_show.how: what becomes of the pages */
+#define CMA_SHOW_PAGES 1 /* they can be touched */
+#define CMA_SHOW_ONLY 2 /* the same, and none of the mapping's others */
+#define CMA_HIDE_PAGES 3 /* they cannot be touched any more */
+
+/* Bytes of the largest mapping that can have hidden pages */
+#define CMA_SHOW_MAX (1ULL << 30)
+
+/**
+ * struct cma_ioc_show - choose which pages of a mapping can be touched
+ * @size: in: sizeof(struct cma_ioc_show)
+ * @how: in: %CMA_SHOW_PAGES, %CMA_SHOW_ONLY or %CMA_HIDE_PAGES
+ * @address: in: of the first page, in one of the caller's mappings of /dev/cma
+ * @length: in: bytes, a multiple of the page size; above 0
+ *
+ * A new mapping shows all of its pages. To touch a hidden one is SIGSEGV, as if
+ * nothing were mapped there, and a system call that is given it fails with
+ * EFAULT; when the call returns no thread reaches the peer's page by it any
+ * more. What is left of a mapping after munmap(2), and the parts it was split
+ * into by mprotect(2), keep what they show.
+ *
+ * Errors: EINVAL: @how, @length 0, not pages, a range that wraps around; EFAULT:
+ * not all of it is in one mapping of /dev/cma, or in one part of one that was
+ * split; E2BIG: the mapping is larger than %CMA_SHOW_MAX; ENOMEM; EINTR: a fatal signal is
+ * pending; except when hiding: ESRCH: the peer exited or called execve(2); EIDRM: the
+ * window was destroyed. Nothing is changed then.
+ */
+struct cma_ioc_show {
+	__u32 size;
+	__u32 how;
+	__u64 address;
+	__u64 length;
+};
 
 #endif /* _UAPI_CMA_H */

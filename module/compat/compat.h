@@ -10,10 +10,12 @@
 
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/namei.h>
 #include <linux/sched.h>
 #include <linux/sched/coredump.h>
+#include <linux/sched/task.h>
 
 #include "probed.h"
 
@@ -53,7 +55,34 @@ static inline bool cmad_task_dumpable(struct task_struct *task,
 	rcu_read_unlock();
 	return dumpable;
 #else
-	return get_dumpable(mm) == SUID_DUMP_USER;
+	/* No lock guards it, and ptrace reads it so, too. */
+	return data_race(get_dumpable(mm)) == SUID_DUMP_USER;
+#endif
+}
+
+/*
+ * From here on what current allocates is charged to no memory cgroup but the
+ * root. What comes back ends that. As set_active_memcg(), which asks for a
+ * symbol that older kernels do not export, and in task context only.
+ */
+static inline struct mem_cgroup *cmad_uncharged_begin(void)
+{
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *old = current->active_memcg;
+
+	rcu_read_lock();
+	current->active_memcg = mem_cgroup_from_task(&init_task);
+	rcu_read_unlock();
+	return old;
+#else
+	return NULL;
+#endif
+}
+
+static inline void cmad_uncharged_end(struct mem_cgroup *old)
+{
+#ifdef CONFIG_MEMCG
+	current->active_memcg = old;
 #endif
 }
 
@@ -104,6 +133,13 @@ static inline bool cmad_trims_first(unsigned long nr)
 {
 	return CMAD_CHECKS_AS_READ && nr == 1;
 }
+
+/* What a notifier answers whether a page is young by. */
+#ifdef CMAD_HAVE_YOUNG_BOOL
+#define CMAD_YOUNG bool
+#else
+#define CMAD_YOUNG int
+#endif
 
 /* User shadow stacks, which only the CPU may write. */
 #ifdef VM_SHADOW_STACK

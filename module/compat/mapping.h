@@ -31,6 +31,17 @@ static inline void cmad_zap(struct vm_area_struct *vma, unsigned long addr,
 #endif
 }
 
+/* The VMA is the caller's own, and the kernel knows nothing of it. */
+static inline void cmad_vm_flags_init(struct vm_area_struct *vma,
+				      unsigned long flags)
+{
+#ifdef CMAD_HAVE_VM_FLAGS_SET
+	vm_flags_init(vma, flags);
+#else
+	vma->vm_flags = flags;
+#endif
+}
+
 /* The caller is the VMA's ->mmap. */
 static inline void cmad_vm_flags(struct vm_area_struct *vma, unsigned long set,
 				 unsigned long clear)

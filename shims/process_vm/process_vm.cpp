@@ -5,7 +5,9 @@
  *
  * It sits on the ioctl itself and not on libcma: the two calls are one ioctl
  * each, and what runs inside a stranger's process has to be smaller than a
- * library may be. Invariants:
+ * library may be. From a peer that the module does not know the real call makes
+ * the first copies: it costs less (known.hpp, which libcma goes by, too).
+ * Invariants:
  *
  *  - Same result to the byte and errno. The device answers where it and the
  *    system calls agree by contract; in any doubt (no device, another ABI, an
@@ -14,28 +16,32 @@
  *  - No allocation, lock, C++ runtime, or libc call but secure_getenv(3), once:
  *    callable from any thread and from signal handlers; errno is set by a
  *    failure and otherwise never touched.
- *  - The descriptor is this process's own. Its number is kept in a page which
- *    fork(2) empties, so that a child opens its own. A program may close it
- *    and reuse its number: a copy that did not succeed beyond doubt makes sure
- *    that the file is still ours, and opens another if it is not. A file that
- *    is not ours is never closed.
+ *  - Files are opened before main() and never again, nor closed: open(2) takes
+ *    the lowest free number, which another thread may count on, and a number
+ *    may be the program's own by the time that it is closed. A program that
+ *    closes the descriptor has its calls made by the kernel from then on.
+ *  - The number never changes, but for none once it is seen to be another
+ *    file's. So fork(2), vfork(2) and clone(2) need no care: a child goes on
+ *    with the file that it inherited, in which every call is judged, and every
+ *    verdict kept, by the credentials of who makes it.
  *
  * A refusal by the device is asked of the kernel again, so a program never gets
  * less than it had. Where a seccomp filter refuses openat(2) or ioctl(2) with
- * an errno, the real call serves; a program whose filter kills for them cannot
- * run with this library.
+ * an errno, the real call serves; a program whose filter kills for ioctl(2)
+ * cannot run with this library.
  */
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "known.hpp"
 #include "raw_syscall.hpp"
 #include "uapi/cma.h"
 
@@ -44,126 +50,119 @@ static_assert(sizeof(iovec) == sizeof(cma_iovec),
 
 namespace {
 
-/* What process::device holds besides a descriptor, which is never below 3. */
-constexpr int untried = 0; /* the content of a page emptied by fork(2) */
-constexpr int none = -1;   /* there is no usable device */
+constexpr int none = -1; /* there is no usable device */
 
 /* Out of the way of programs that count on low numbers, yet below the usual
  * limit of 1024 and so no burden on the size of the descriptor table. */
-constexpr int high_number = 960;
+constexpr unsigned long high_number = 960;
 
-struct process {
-  std::atomic<int> device;
-};
+constinit std::atomic<int> device{none};
 
-constinit std::atomic<process *> published{nullptr};
+/* NULL without a device. A child of fork(2) begins anew, as the module does with it. */
+constinit cma::Known *peers = nullptr;
 
-/* The page of this process; nullptr if there can be none. */
-process *this_process()
+/* Shared with no child, so that fork(2) makes no page of it cost a fault. */
+cma::Known *map_peers()
 {
-  process *known = published.load(std::memory_order_acquire);
-  if (known)
-    return known;
-
-  long page = raw_syscall(SYS_mmap, 0, sizeof(process), PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (raw_failed(page))
+  long where = raw_syscall(SYS_mmap, 0, sizeof(cma::Known), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw_failed(where))
     return nullptr;
-  auto *fresh = new (reinterpret_cast<void *>(page)) process{untried};
-  if (!raw_failed(raw_syscall(SYS_madvise, page, sizeof(process), MADV_WIPEONFORK)) &&
-      published.compare_exchange_strong(known, fresh))
-    return fresh;
-  raw_syscall(SYS_munmap, page, sizeof(process));
-  return known;
+  raw_syscall(SYS_madvise, where, sizeof(cma::Known), MADV_WIPEONFORK);
+  return reinterpret_cast<cma::Known *>(where);
 }
 
-bool speaks_cma(int fd)
+bool speaks_cma(long fd)
 {
+  constexpr uint64_t needed = CMA_FEATURE_COPY_PID | CMA_FEATURE_KNOWN;
   cma_ioc_info info = {};
   info.size = sizeof(info);
   return raw_syscall(SYS_ioctl, fd, CMA_IOC_INFO, reinterpret_cast<long>(&info)) == 0 &&
-         info.abi_version == CMA_ABI_VERSION && (info.features & CMA_FEATURE_COPY_PID);
+         info.abi_version == CMA_ABI_VERSION && (info.features & needed) == needed;
 }
 
-/* A descriptor of the device; none; or untried, if trying again may help. */
-int open_device()
+/* Where the limit is lower, near its end. */
+long lowest_number()
+{
+  rlimit64 limit = {};
+  raw_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, reinterpret_cast<long>(&limit));
+  unsigned long last = limit.rlim_cur - limit.rlim_cur / 16;
+  return static_cast<long>(last <= high_number ? last - 1 : high_number);
+}
+
+/* No thread can be there yet to see the low number that the file has at first. */
+[[gnu::constructor]] void open_device()
 {
   const char *path = secure_getenv("CMA_DEVICE"); /* for tests */
   long fd =
       raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path ? path : "/dev/cma"),
                   O_RDWR | O_CLOEXEC);
-  if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -EINTR)
-    return untried;
   if (raw_failed(fd))
-    return none;
-
-  int result = none;
-  if (speaks_cma(fd)) {
-    long high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, high_number);
-    if (raw_failed(high))
-      high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
-    result = raw_failed(high) ? untried : static_cast<int>(high);
+    return;
+  if (speaks_cma(fd) && (peers = map_peers()) != nullptr) {
+    long high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_number());
+    if (!raw_failed(high))
+      device.store(static_cast<int>(high), std::memory_order_relaxed);
   }
   raw_syscall(SYS_close, fd);
-  return result;
 }
 
-/* Put a newly opened device in the place of what was there. */
-int replace(process &self, int old)
-{
-  int fresh = open_device();
-  if (self.device.compare_exchange_strong(old, fresh))
-    return fresh;
-  if (fresh > 0)
-    raw_syscall(SYS_close, fresh);
-  return old; /* another thread was faster */
-}
-
-/* Errors that mean the same from the device and from the system calls. EPERM
- * is not among them: a refusal can come from elsewhere (seccomp), and in cases
- * the module knows to be judged too strictly. */
-bool answers(long error)
-{
-  return error == -EINVAL || error == -EFAULT || error == -ESRCH || error == -ENOMEM ||
-         error == -EINTR;
-}
-
-/* A call without its flags, which are 0. */
-struct call {
-  long number, pid, local, local_count, remote, remote_count;
-};
-
-/* Have the device answer. False: ask the kernel. */
-bool device_answers(const call &c, long &result)
+/* The device's word, which may be about another file's ioctl(2). */
+long ask_device(int fd, cma_ioc_copy &copy)
 {
   constexpr uint64_t untouched = UINT64_MAX;
-  process *self = this_process();
-  int fd = self ? self->device.load(std::memory_order_relaxed) : none;
-  if (fd == untried)
-    fd = replace(*self, untried);
+  copy.copied = untouched;
+  long error = raw_syscall(SYS_ioctl, fd, CMA_IOC_COPY, reinterpret_cast<long>(&copy));
+  if (error)
+    return error;
+  return copy.copied == untouched ? -ENOTTY : static_cast<long>(copy.copied);
+}
 
-  for (int attempt = 0; fd > 0 && attempt < 3; attempt++) {
-    cma_ioc_copy copy = {};
-    copy.size = sizeof(copy);
-    copy.flags = c.number == SYS_process_vm_writev ? CMA_COPY_WRITE : 0;
-    copy.peer_type = CMA_PEER_PID;
-    copy.peer = static_cast<int32_t>(c.pid);
-    copy.local_iov = c.local;
-    copy.local_cnt =
-        static_cast<unsigned int>(c.local_count); /* as import_iovec() takes it */
-    copy.remote_iov = c.remote;
-    copy.remote_cnt = c.remote_count;
-    copy.copied = untouched;
-    result = raw_syscall(SYS_ioctl, fd, CMA_IOC_COPY, reinterpret_cast<long>(&copy));
-    if (result == 0 && copy.copied != untouched) {
-      result = static_cast<long>(copy.copied);
-      return true;
-    }
-    if (speaks_cma(fd))
-      return answers(result);
-    fd = replace(*self, fd);
-  }
+/* Whether that is the answer. Else the kernel is to be asked. */
+bool is_answer(int fd, long word)
+{
+  if (word >= 0)
+    return true;
+  /* Closed; perhaps only in a child of vfork(2), whose memory is its parent's. */
+  if (word == -EBADF || word == -EAGAIN)
+    return false;
+  if (speaks_cma(fd))
+    return cma::is_same_error(word);
+  device.store(none, std::memory_order_relaxed);
   return false;
+}
+
+/* By the device, which then knows the peer. */
+bool device_meets(int fd, cma_ioc_copy &copy, long &result)
+{
+  result = ask_device(fd, copy);
+  if (result > 0)
+    peers->entry_of(copy.peer).learn();
+  return is_answer(fd, result);
+}
+
+/* The device does not know the peer, or did not answer for it. */
+long meet(int fd, cma_ioc_copy &copy)
+{
+  auto peer = peers->entry_of(copy.peer);
+  const bool due = peer.is_due();
+  long result;
+  if (due) {
+    if (device_meets(fd, copy, result))
+      return result;
+    peer.forget();
+  }
+  result = raw_syscall(
+      copy.flags & CMA_COPY_WRITE ? SYS_process_vm_writev : SYS_process_vm_readv,
+      copy.peer, static_cast<long>(copy.local_iov), static_cast<long>(copy.local_cnt),
+      static_cast<long>(copy.remote_iov), static_cast<long>(copy.remote_cnt), 0);
+  if (result > 0)
+    peer.credit(static_cast<size_t>(result));
+  /* By a filter, perhaps, that does not know of the device. */
+  long instead;
+  if ((result == -EPERM || result == -ENOSYS) && !due && device_meets(fd, copy, instead))
+    return instead;
+  return result;
 }
 
 /* From the kernel's convention to libc's. */
@@ -173,16 +172,49 @@ bool device_answers(const call &c, long &result)
   return -1;
 }
 
+/* Where the device has not made the copy; word: what it said, if it was asked. */
+[[gnu::noinline]] long serve_otherwise(int fd, cma_ioc_copy &copy, long word)
+{
+  if (copy.flags & CMA_COPY_KNOWN) {
+    if (is_answer(fd, word))
+      return fail(word);
+    copy.flags &= ~CMA_COPY_KNOWN;
+    peers->entry_of(copy.peer).forget();
+  }
+  long result = meet(fd, copy);
+  return raw_failed(result) ? fail(result) : result;
+}
+
 /* Either call, by number, with the arguments as they came. */
 [[gnu::noinline]] long serve(long number, long pid, long local, long local_count,
                              long remote, long remote_count, long flags)
 {
   if (flags)
     return fail(-EINVAL);
-  long result;
-  if (!device_answers({number, pid, local, local_count, remote, remote_count}, result))
-    result = raw_syscall(number, pid, local, local_count, remote, remote_count, 0);
-  return raw_failed(result) ? fail(result) : result;
+  int fd = device.load(std::memory_order_relaxed);
+  if (fd == none) {
+    long result = raw_syscall(number, pid, local, local_count, remote, remote_count, 0);
+    return raw_failed(result) ? fail(result) : result;
+  }
+
+  cma_ioc_copy copy = {};
+  copy.size = sizeof(copy);
+  copy.flags = number == SYS_process_vm_writev ? CMA_COPY_WRITE : 0;
+  copy.peer_type = CMA_PEER_PID;
+  copy.peer = static_cast<int32_t>(pid);
+  copy.local_iov = static_cast<uint64_t>(local);
+  copy.local_cnt =
+      static_cast<unsigned int>(local_count); /* as import_iovec() takes it */
+  copy.remote_iov = static_cast<uint64_t>(remote);
+  copy.remote_cnt = static_cast<uint64_t>(remote_count);
+  long word = 0;
+  if (peers->has(copy.peer)) {
+    copy.flags |= CMA_COPY_KNOWN;
+    word = ask_device(fd, copy);
+    if (word >= 0)
+      return word;
+  }
+  return serve_otherwise(fd, copy, word);
 }
 
 long as_long(const void *pointer)

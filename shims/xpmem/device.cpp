@@ -5,8 +5,6 @@
 #include <cerrno>
 
 #include <sys/mman.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <cma.h>
 
@@ -15,7 +13,7 @@
 namespace xpmem {
 namespace {
 
-constexpr uint64_t needed = CMA_CAN_WINDOW | CMA_CAN_MAP;
+constexpr uint64_t needed = CMA_CAN_WINDOW | CMA_CAN_MAP | CMA_CAN_SHOW;
 
 class CmaDevice final : public Device {
 public:
@@ -50,23 +48,18 @@ public:
   int map(int handle, uint64_t offset, size_t length, unsigned access, uintptr_t where,
           Range &mapping) override;
 
+  int show(unsigned how, Range pages) override
+  {
+    return cma_show(context, how, reinterpret_cast<void *>(pages.begin),
+                    pages.end - pages.begin);
+  }
+
   std::vector<Range> still_mapped(Range mapping) override
   {
-    if (is_whole(mapping) && !is_lent(mapping.begin))
-      return {mapping};
     return mappings_of_device(mapping);
   }
 
-  bool forked() const override
-  {
-    cma_limits limits = {};
-    limits.size = sizeof(limits);
-    return cma_query(context, &limits) == -ESTALE;
-  }
-
 private:
-  static bool is_lent(uintptr_t address);
-
   cma_context *context = nullptr;
 };
 
@@ -81,16 +74,6 @@ int CmaDevice::map(int handle, uint64_t offset, size_t length, unsigned access,
   mapping.begin = reinterpret_cast<uintptr_t>(address);
   mapping.end = mapping.begin + length;
   return error;
-}
-
-/* Whether the kernel would lend the memory at an address to others, as it does all
- * but a device's. */
-bool CmaDevice::is_lent(uintptr_t address)
-{
-  char byte;
-  const iovec here = {&byte, 1};
-  const iovec there = {reinterpret_cast<void *>(address), 1};
-  return process_vm_readv(getpid(), &here, 1, &there, 1, 0) != -1 || errno != EFAULT;
 }
 
 } // namespace

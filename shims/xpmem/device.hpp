@@ -38,11 +38,12 @@ public:
   /** Map a part of a handle's window; where: a fixed place, or 0. */
   virtual int map(int handle, uint64_t offset, size_t length, unsigned access,
                   uintptr_t where, Range &mapping) = 0;
+  /** Which pages of a mapping can be touched; how: CMA_SHOW_* or CMA_HIDE_PAGES.
+   *  -EFAULT if it is not whole any more. */
+  virtual int show(unsigned how, Range pages) = 0;
   /** Those parts of a range, which map() once returned, that are still mapped by it.
    *  A program may have unmapped some, and something else may be there. */
   virtual std::vector<Range> still_mapped(Range mapping) = 0;
-  /** Whether this process is a fork of the one that opened the device. */
-  virtual bool forked() const = 0;
 };
 
 /** 0, or a negative errno value. The unit tests have another one. */

@@ -46,14 +46,38 @@ public:
       return -EIDRM;
     if (offset + length > window->second.length)
       return -ENXIO;
-    void *place = mmap(reinterpret_cast<void *>(where), length, PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_ANONYMOUS | (where != 0 ? MAP_FIXED : 0), -1, 0);
+    void *place = mmap(
+        reinterpret_cast<void *>(where), length, PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | (where != 0 ? MAP_FIXED : 0), -1, 0);
     if (place == MAP_FAILED)
       return -errno;
     mapping.begin = reinterpret_cast<uintptr_t>(place);
     mapping.end = mapping.begin + length;
+    fake().forget(mapping);
     fake().mapped.push_back(mapping);
     return 0;
+  }
+
+  int show(unsigned how, Range pages) override
+  {
+    for (Range part : fake().mapped) {
+      if (part.begin > pages.begin || part.end < pages.end)
+        continue;
+      const auto protect = [](Range range, int rights) {
+        return mprotect(reinterpret_cast<void *>(range.begin), range.end - range.begin,
+                        rights) == 0;
+      };
+      if (how != CMA_HIDE_PAGES && fake().showing != 0)
+        return fake().showing;
+      if (how != CMA_HIDE_PAGES)
+        fake().most_shown = std::max(fake().most_shown, pages.end - pages.begin);
+      if (how == CMA_SHOW_ONLY)
+        protect(part, PROT_NONE);
+      return protect(pages, how == CMA_HIDE_PAGES ? PROT_NONE : PROT_READ | PROT_WRITE)
+                 ? 0
+                 : -EFAULT;
+    }
+    return -EFAULT;
   }
 
   std::vector<Range> still_mapped(Range mapping) override
@@ -65,11 +89,6 @@ public:
             {std::max(part.begin, mapping.begin), std::min(part.end, mapping.end)});
     return found;
   }
-
-  bool forked() const override { return getpid() != opener && !fake().shared; }
-
-private:
-  const pid_t opener = getpid();
 };
 
 } // namespace
@@ -77,6 +96,11 @@ private:
 void Fake::unmap(Range range)
 {
   munmap(reinterpret_cast<void *>(range.begin), range.end - range.begin);
+  forget(range);
+}
+
+void Fake::forget(Range range)
+{
   std::vector<Range> rest;
   for (Range part : std::exchange(mapped, {}))
     for (Range left : {Range{part.begin, std::min(part.end, range.begin)},

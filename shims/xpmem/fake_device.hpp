@@ -33,12 +33,15 @@ struct Fake {
   std::vector<Range> mapped;
   uint64_t next_name = uint64_t{1} << 62;
   int next_handle = 1;
-  int opening = 0;     /* what opening the device gives */
-  bool shared = false; /* as if every fork shared its parent's memory */
-  int opened = 0;      /* how often it was */
+  int opening = 0;       /* what opening the device gives */
+  int showing = 0;       /* what showing pages gives */
+  int opened = 0;        /* how often it was */
+  size_t most_shown = 0; /* bytes, in one call */
 
   /** The test unmaps a range itself; the device knows, the library does not. */
   void unmap(Range range);
+  /** Something else is there. */
+  void forget(Range range);
 };
 
 Fake &fake();

@@ -3,10 +3,12 @@
 #include "mappings.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
-#include <sys/stat.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace xpmem {
 namespace {
@@ -16,13 +18,12 @@ constexpr const char *name = "anon_inode:[cma]\n";
 
 } // namespace
 
-bool is_whole(Range range)
+bool is_unmapped(uintptr_t address)
 {
-  char path[64];
-  std::snprintf(path, sizeof(path), "/proc/self/map_files/%zx-%zx", range.begin,
-                range.end);
-  struct stat status;
-  return lstat(path, &status) == 0;
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  unsigned char resident;
+  return mincore(reinterpret_cast<void *>(address / page * page), page, &resident) < 0 &&
+         errno == ENOMEM;
 }
 
 std::vector<Range> mappings_of_device(Range range)
@@ -43,8 +44,11 @@ std::vector<Range> mappings_of_device(Range range, FILE *maps)
   while (std::fgets(line, sizeof(line), maps) != nullptr) {
     const bool first = std::exchange(begins, std::strchr(line, '\n') != nullptr);
     Range mapping;
-    if (!first || std::sscanf(line, "%zx-%zx", &mapping.begin, &mapping.end) != 2 ||
-        !mapping.meets(range) || std::strstr(line, name) == nullptr)
+    int named = 0;
+    if (!first ||
+        std::sscanf(line, "%zx-%zx %*s %*s %*s %*s %n", &mapping.begin, &mapping.end,
+                    &named) != 2 ||
+        !mapping.meets(range) || std::strcmp(line + named, name) != 0)
       continue;
     found.push_back(
         {std::max(mapping.begin, range.begin), std::min(mapping.end, range.end)});

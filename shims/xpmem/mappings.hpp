@@ -13,9 +13,8 @@
 
 namespace xpmem {
 
-/** Whether a file's mapping has these very borders. Its cost does not grow with the
- *  number of mappings. */
-bool is_whole(Range range);
+/** Whether nothing at all is mapped there. */
+bool is_unmapped(uintptr_t address);
 
 /** The parts of a range that are mappings of the device. All of it if /proc cannot
  *  tell. */

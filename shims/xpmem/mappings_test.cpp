@@ -42,21 +42,5 @@ TEST(Mappings, OfThisProcessNoneIsTheDevices)
   EXPECT_TRUE(mappings_of_device({0, UINTPTR_MAX}).empty());
 }
 
-TEST(Mappings, WholeMeansItsVeryBorders)
-{
-  const auto page = static_cast<size_t>(getpagesize());
-  const int file = memfd_create("mappings", MFD_CLOEXEC);
-  ASSERT_EQ(ftruncate(file, static_cast<off_t>(4 * page)), 0);
-  void *begin = mmap(nullptr, 4 * page, PROT_READ, MAP_SHARED, file, 0);
-  const auto at = reinterpret_cast<uintptr_t>(begin);
-  EXPECT_TRUE(is_whole({at, at + 4 * page}));
-  EXPECT_FALSE(is_whole({at, at + 3 * page}));
-  EXPECT_FALSE(is_whole({at + page, at + 4 * page}));
-  munmap(begin, page);
-  EXPECT_FALSE(is_whole({at, at + 4 * page}));
-  munmap(begin, 4 * page);
-  close(file);
-}
-
 } // namespace
 } // namespace xpmem

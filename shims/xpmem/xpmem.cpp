@@ -2,7 +2,7 @@
 /*
  * libxpmem: XPMEM's functions on top of windows and their mappings. A segment is a
  * window and its number the window's name; a permit is a handle of a window; an
- * attachment is a mapping of the handle.
+ * attachment is a part of a mapping of the handle (extents.hpp).
  *
  * Checks and errno are the original's (xpmem.h names them). A permit's number holds
  * the process that got it, so that another process's is told from one that never was.
@@ -17,16 +17,17 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <vector>
+#include <optional>
 
 #include <pthread.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cma.h>
 
-#include "attachments.hpp"
 #include "device.hpp"
+#include "extents.hpp"
+#include "mappings.hpp"
+#include "process.hpp"
 
 namespace xpmem {
 namespace {
@@ -74,12 +75,6 @@ int attach_error(int error)
   }
 }
 
-struct Permit {
-  int handle;
-  unsigned access;
-  xpmem_segid_t segment;
-};
-
 class Library {
 public:
   /** The device for this process; the tables are this process's then. */
@@ -92,19 +87,22 @@ public:
   void *attach(xpmem_addr from, size_t size, uintptr_t where);
   void detach(uintptr_t address);
 
+  /** In a fork, whose process id may be its parent's, in another namespace. */
+  void begin_anew();
+
   std::mutex mutex;
 
 private:
   Permit &permit(xpmem_apid_t id);
   void check_place(const Permit &permit, uint64_t offset, Range place);
-  void unmap(Range attachment, const std::vector<Range> &parts);
 
+  Process process;
   std::unique_ptr<Device> device;
-  pid_t owner = 0;
+  pid_t opener = 0; /* whose the device and the tables are */
   uint32_t serial = 0;
   std::map<xpmem_segid_t, Range> segments;
   std::map<xpmem_apid_t, Permit> permits;
-  Attachments attachments;
+  std::optional<Extents> extents;
 };
 
 /* Never destroyed: calls from other libraries' destructors still work. */
@@ -112,23 +110,38 @@ Library &library()
 {
   static Library *const only = [] {
     pthread_atfork([] { library().mutex.lock(); }, [] { library().mutex.unlock(); },
-                   [] { library().mutex.unlock(); });
+                   [] {
+                     library().begin_anew();
+                     library().mutex.unlock();
+                   });
     return new Library;
   }();
   return *only;
 }
 
+/* Known before any vfork(2) is. */
+[[maybe_unused]] const Library &loaded = library();
+
+void Library::begin_anew()
+{
+  process.take_over();
+  opener = 0;
+}
+
 void Library::enter()
 {
-  if (device && owner == getpid())
+  if (device && process.owner() == opener)
     return;
-  require(!device || device->forked(), XPMEM_ERRNO_NOPROC);
+  if (process.owner() == 0)
+    process.take_over();
+  require(process.owner() == getpid(), XPMEM_ERRNO_NOPROC);
+  extents.reset();
   segments.clear();
   permits.clear();
-  attachments.clear();
   device.reset();
   require(open_device(device));
-  owner = getpid();
+  extents.emplace(*device);
+  opener = process.owner();
 }
 
 xpmem_segid_t Library::make(uintptr_t begin, size_t size, unsigned mode)
@@ -168,9 +181,8 @@ xpmem_apid_t Library::get(xpmem_segid_t segment, unsigned access)
       require(attach_error(device->open(static_cast<uint64_t>(segment), access)));
   xpmem_apid_t id;
   do
-    id = static_cast<xpmem_apid_t>(owner) << 32 | ++serial;
-  while (permits.contains(id));
-  permits[id] = {handle, access, segment};
+    id = static_cast<xpmem_apid_t>(process.owner()) << 32 | ++serial;
+  while (!permits.try_emplace(id, Permit{handle, access, segment}).second);
   return id;
 }
 
@@ -180,15 +192,15 @@ Permit &Library::permit(xpmem_apid_t id)
   const auto found = permits.find(id);
   if (found != permits.end())
     return found->second;
-  const auto process = static_cast<pid_t>(id >> 32);
-  throw Failure{process == 0 || process == owner ? ENOENT : EACCES};
+  const auto owner = static_cast<pid_t>(id >> 32);
+  throw Failure{owner == 0 || owner == process.owner() ? ENOENT : EACCES};
 }
 
 void Library::release(xpmem_apid_t id)
 {
-  const int handle = permit(id).handle;
-  for (Range attachment : attachments.of(id))
-    unmap(attachment, device->still_mapped(attachment));
+  Permit &ended = permit(id);
+  const int handle = ended.handle;
+  extents->release(ended);
   permits.erase(id);
   require(device->close(handle));
 }
@@ -196,9 +208,7 @@ void Library::release(xpmem_apid_t id)
 /* A place that is asked for must not hold an attachment, nor what is to be attached. */
 void Library::check_place(const Permit &permit, uint64_t offset, Range place)
 {
-  for (Range attachment : attachments.meeting(place))
-    for (Range part : device->still_mapped(attachment))
-      require(!part.meets(place), EINVAL);
+  require(!extents->has(place), EINVAL);
   const auto own = segments.find(permit.segment);
   if (own == segments.end())
     return;
@@ -211,7 +221,7 @@ void *Library::attach(xpmem_addr from, size_t size, uintptr_t where)
   require(from.apid > 0 && from.offset >= 0 && aligned(where) &&
               aligned(static_cast<uintptr_t>(from.offset)),
           EINVAL);
-  const Permit &source = permit(from.apid);
+  Permit &source = permit(from.apid);
   const auto offset = static_cast<uint64_t>(from.offset);
   const size_t length = (size + page - 1) / page * page;
   uintptr_t end;
@@ -220,39 +230,24 @@ void *Library::attach(xpmem_addr from, size_t size, uintptr_t where)
           EINVAL);
   if (where != 0)
     check_place(source, offset, {where, end});
-  Range mapping;
-  require(attach_error(
-      device->map(source.handle, offset, length, source.access, where, mapping)));
-  auto *const place = reinterpret_cast<void *>(mapping.begin);
-  try {
-    attachments.insert(mapping, from.apid);
-  } catch (const std::bad_alloc &) {
-    munmap(place, length);
-    throw;
-  }
-  return place;
-}
-
-/* An attachment, of which those parts are still mapped. */
-void Library::unmap(Range attachment, const std::vector<Range> &parts)
-{
-  for (Range part : parts)
-    munmap(reinterpret_cast<void *>(part.begin), part.end - part.begin);
-  attachments.erase(attachment);
+  const intptr_t place = extents->attach(source, {offset, length}, where);
+  if (place < 0 && place > -4096)
+    throw Failure{-attach_error(static_cast<int>(place))};
+  return reinterpret_cast<void *>(place);
 }
 
 void Library::detach(uintptr_t address)
 {
-  const auto attachment = attachments.find(address);
-  if (attachment) {
-    const auto parts = device->still_mapped(*attachment);
-    for (Range part : parts)
-      if (part.holds(address))
-        return unmap(*attachment, parts);
+  switch (extents->detach(address)) {
+  case Extents::Detached::Done:
+  case Extents::Detached::Before:
+    return;
+  case Extents::Detached::Failed:
+    require(false, ENOMEM);
+    return;
+  case Extents::Detached::Unknown:
+    require(is_unmapped(address), EINVAL);
   }
-  unsigned char resident;
-  void *start = reinterpret_cast<void *>(address / page * page);
-  require(mincore(start, page, &resident) < 0 && errno == ENOMEM, EINVAL);
 }
 
 /* Runs one of the above under the lock; its result, or failed and errno. */

@@ -19,8 +19,16 @@
  * Fork: segments, permits and attachments stay the parent's. The child has none
  * of the attachments (to touch one is SIGSEGV), the parent's numbers are another
  * process's to it (EACCES), and it can share and get anew. A child of vfork(2),
- * or one that clone(2) made to share its parent's memory, cannot use the library:
- * XPMEM_ERRNO_NOPROC.
+ * or one that clone(2) made to share its parent's memory, acts for its parent; it
+ * cannot be the first of the two to use the library (XPMEM_ERRNO_NOPROC).
+ *
+ * Address space: attachments that lie near each other in a segment are put into
+ * one mapping of up to 64 MB of it, whose other pages are hidden: to touch them is
+ * SIGSEGV. Up to 64 mappings in which nothing is attached any more are kept like
+ * that, for the next xpmem_attach() of the same memory, until their permit is
+ * released; /proc/PID/maps shows them, and RLIMIT_AS counts them: they are given
+ * up before xpmem_attach() fails for want of address space, but not before another
+ * mapping of the program does.
  */
 #ifndef XPMEM_H
 #define XPMEM_H
@@ -49,7 +57,8 @@ struct xpmem_addr {
 /** The size of a segment that is all of the address space, from address 0. */
 #define XPMEM_MAXADDR_SIZE ((size_t)(-1L))
 
-/** errno: a process that lives in another one's memory (vfork(2)). */
+/** errno: a process that lives in another one's memory (vfork(2)), and would be the
+ *  first to use the library there. */
 #define XPMEM_ERRNO_NOPROC 2004
 
 /** xpmem_get(): to read only. */
@@ -154,6 +163,12 @@ void *xpmem_attach(struct xpmem_addr addr, size_t size, void *vaddr);
 
 /**
  * Detach what xpmem_attach() attached.
+ *
+ * When it returns, no thread reaches the owner's memory there: to touch it is
+ * SIGSEGV, and a system call that is given it fails with EFAULT. The address space
+ * may stay taken for a while, and what is mapped there without an address of the
+ * program's choice lies elsewhere. Where the program chose the place itself, it is
+ * free again.
  *
  * @param vaddr any address in it
  * @return 0, also if nothing is mapped there; or -1 and EINVAL: something else is

@@ -5,16 +5,19 @@
  */
 #include "xpmem.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cma.h>
 
+#include "extents.hpp"
 #include "fake_device.hpp"
 
 namespace xpmem {
@@ -39,8 +42,8 @@ protected:
   {
     for (Range range : std::vector(fake().mapped))
       fake().unmap(range);
-    fake().shared = false;
     fake().opening = 0;
+    fake().showing = 0;
   }
 
   static xpmem_segid_t make(size_t pages = 16, uintptr_t bits = 0600)
@@ -64,6 +67,22 @@ protected:
   {
     unsigned char resident;
     return mincore(const_cast<void *>(address), page, &resident) == 0;
+  }
+
+  static bool is_reachable(const char *address)
+  {
+    char byte;
+    const iovec here = {&byte, 1};
+    const iovec there = {const_cast<char *>(address), 1};
+    return process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1;
+  }
+
+  /** How many mappings there are of those that were ever asked for. */
+  static size_t mappings()
+  {
+    return static_cast<size_t>(std::ranges::count_if(fake().mapped, [](Range range) {
+      return is_mapped(reinterpret_cast<void *>(range.begin));
+    }));
   }
 
   static Range range(const char *begin, size_t pages)
@@ -241,8 +260,7 @@ TEST_F(Xpmem, DetachByAnyAddress)
     char *const place = attach(permit, 3 * page);
     EXPECT_EQ(xpmem_detach(place + inside), 0);
     for (size_t i = 0; i < 3; i++)
-      EXPECT_FALSE(is_mapped(place + i * page));
-    fake().mapped.clear();
+      EXPECT_FALSE(is_reachable(place + i * page));
     EXPECT_EQ(xpmem_detach(place + inside), 0) << "nothing is there";
   }
   EXPECT_EQ(xpmem_detach(nullptr), 0);
@@ -274,6 +292,19 @@ TEST_F(Xpmem, WhatTookAnAttachmentsPlaceStays)
   xpmem_remove(segment);
 }
 
+TEST_F(Xpmem, DetachingEndsWhatTheProgramLeftOfIt)
+{
+  const auto segment = make();
+  const auto permit = get(segment);
+  char *const place = attach(permit, 3 * page);
+  fake().unmap(range(place, 1));
+  EXPECT_EQ(xpmem_detach(place), 0);
+  EXPECT_FALSE(is_reachable(place + page));
+  EXPECT_FALSE(is_reachable(place + 2 * page));
+  xpmem_release(permit);
+  xpmem_remove(segment);
+}
+
 TEST_F(Xpmem, ReleaseDetachesAllOfItsOwn)
 {
   const auto segment = make();
@@ -292,6 +323,177 @@ TEST_F(Xpmem, ReleaseDetachesAllOfItsOwn)
   xpmem_release(other);
   EXPECT_TRUE(fake().handles.empty());
   xpmem_remove(segment);
+}
+
+/* Of a large segment: where attachments are carved out of one mapping. */
+class Carved : public Xpmem {
+protected:
+  static constexpr size_t pages = size_t{1} << 30 >> 12;
+
+  /* A few that are near. They are kept, which the fake device does not tell. */
+  Carved()
+  {
+    for (size_t i = 1; i <= Extents::few; i++)
+      EXPECT_EQ(xpmem_detach(attach(permit, page, Extents::arena_size - i * page)), 0);
+    fake().mapped.clear();
+  }
+  ~Carved() override
+  {
+    EXPECT_EQ(xpmem_release(permit), 0);
+    EXPECT_EQ(mappings(), 0U) << "nothing outlives its permit";
+    EXPECT_EQ(xpmem_remove(segment), 0);
+  }
+
+  xpmem_segid_t segment = make(pages);
+  xpmem_apid_t permit = get(segment);
+};
+
+TEST_F(Xpmem, AFewAreMappingsOfTheirOwn)
+{
+  const auto segment = make(size_t{1} << 30 >> 12);
+  const auto permit = get(segment);
+  for (size_t i = 1; i <= Extents::few; i++) {
+    char *const place = attach(permit, page, i * page);
+    EXPECT_EQ(fake().mapped.back(), range(place, 1));
+  }
+  attach(permit, page, 0);
+  EXPECT_EQ(fake().mapped.back().end - fake().mapped.back().begin, Extents::arena_size);
+  xpmem_release(permit);
+  xpmem_remove(segment);
+}
+
+TEST_F(Carved, WhatIsNearSharesAMapping)
+{
+  char *const one = attach(permit, page, 3 * page);
+  char *const other = attach(permit, 2 * page, 4 * page);
+  EXPECT_EQ(other, one + page);
+  EXPECT_EQ(fake().mapped.size(), 1U);
+  EXPECT_TRUE(is_reachable(one));
+  EXPECT_TRUE(is_reachable(other + page));
+  EXPECT_FALSE(is_reachable(one - page)) << "nobody attached that";
+  EXPECT_FALSE(is_reachable(other + 2 * page));
+  EXPECT_EQ(xpmem_detach(other), 0);
+  EXPECT_TRUE(is_reachable(one));
+  EXPECT_FALSE(is_reachable(other));
+  EXPECT_FALSE(is_reachable(other + page));
+  EXPECT_EQ(xpmem_detach(one + 7), 0);
+  EXPECT_FALSE(is_reachable(one));
+  EXPECT_EQ(attach(permit, page, 3 * page), one) << "the mapping was kept";
+  EXPECT_TRUE(is_reachable(one));
+  EXPECT_EQ(fake().mapped.size(), 1U);
+}
+
+TEST_F(Carved, AttachmentsNeverOverlap)
+{
+  char *const one = attach(permit, 8 * page, 3 * page);
+  char *const same = attach(permit, 8 * page, 3 * page);
+  char *const inside = attach(permit, page, 5 * page);
+  EXPECT_EQ(xpmem_detach(same + 2 * page), 0);
+  EXPECT_TRUE(is_reachable(one + 2 * page));
+  EXPECT_TRUE(is_reachable(inside));
+  EXPECT_EQ(xpmem_detach(one), 0);
+  EXPECT_FALSE(is_reachable(one + 2 * page));
+  EXPECT_FALSE(is_reachable(same));
+  EXPECT_TRUE(is_reachable(inside));
+}
+
+TEST_F(Carved, WhatCrossesIsAlone)
+{
+  const size_t border = Extents::arena_size;
+  char *const crossing = attach(permit, 2 * page, border - page);
+  EXPECT_EQ(fake().mapped, std::vector{range(crossing, 2)});
+  char *const large = attach(permit, Extents::largest_carved + page, 0);
+  EXPECT_EQ(fake().mapped.back(), range(large, Extents::largest_carved / page + 1));
+  EXPECT_NE(attach(permit, Extents::largest_carved, 0), failed);
+  EXPECT_EQ(fake().mapped.size(), 3U);
+}
+
+/* Kept, and used again by those who attach the very same. */
+TEST_F(Carved, WhatIsAloneIsKeptToo)
+{
+  const size_t border = Extents::arena_size;
+  char *const place = attach(permit, 2 * page, border - page);
+  EXPECT_EQ(xpmem_detach(place), 0);
+  EXPECT_FALSE(is_reachable(place));
+  EXPECT_EQ(attach(permit, 2 * page, border - page), place);
+  EXPECT_TRUE(is_reachable(place + page));
+  EXPECT_NE(attach(permit, 2 * page, border - page), place) << "it is taken";
+  EXPECT_EQ(xpmem_detach(place), 0);
+}
+
+/* Not even for the moment before it is unmapped. */
+TEST_F(Carved, WhatIsHiddenIsNotShownAgain)
+{
+  char *const near = attach(permit, page, 4 * page);
+  fake().most_shown = 0;
+  EXPECT_EQ(attach(permit, page, 0, near + 8 * page), near + 8 * page);
+  EXPECT_EQ(xpmem_detach(near), 0);
+  EXPECT_EQ(xpmem_detach(near + 8 * page), 0);
+  EXPECT_EQ(attach(permit, page, 4 * page, nullptr) == failed, false);
+  EXPECT_LE(fake().most_shown, page);
+}
+
+TEST_F(Carved, WhatIsKeptIsBounded)
+{
+  std::vector<char *> places;
+  for (size_t i = 0; i < 3 * Extents::most_kept; i++)
+    places.push_back(attach(permit, (1 + i) * page, Extents::arena_size - page));
+  for (char *place : places)
+    EXPECT_EQ(xpmem_detach(place), 0);
+  EXPECT_EQ(mappings(), Extents::most_kept);
+  char *const large = attach(permit, Extents::largest_kept + page, 0);
+  EXPECT_EQ(xpmem_detach(large), 0);
+  EXPECT_FALSE(is_mapped(large));
+}
+
+TEST_F(Carved, WhenTheSegmentIsGoneNothingIsKept)
+{
+  char *const place = attach(permit, page);
+  EXPECT_EQ(xpmem_detach(place), 0);
+  EXPECT_EQ(mappings(), 1U);
+  for (const int error : {-EIDRM, -ESRCH}) {
+    fake().showing = error;
+    EXPECT_FAILS(attach(permit, page), ENOENT);
+    EXPECT_EQ(mappings(), 0U);
+    fake().showing = 0;
+    for (unsigned i = 0; i <= Extents::few; i++)
+      EXPECT_EQ(xpmem_detach(attach(permit, page)), 0);
+    EXPECT_EQ(mappings(), 1U);
+  }
+}
+
+/* A place that the program chose is the program's again after the detach. */
+TEST_F(Carved, AChosenPlaceIsGivenBack)
+{
+  char *const near = attach(permit, page, page);
+  char *const hidden = near + page;
+  EXPECT_EQ(attach(permit, page, 7 * page, hidden), hidden) << "nobody's attachment";
+  EXPECT_TRUE(is_reachable(near));
+  EXPECT_EQ(xpmem_detach(hidden), 0);
+  EXPECT_FALSE(is_mapped(hidden));
+  EXPECT_TRUE(is_reachable(near));
+  EXPECT_FAILS(attach(permit, page, 0, near), EINVAL);
+  EXPECT_EQ(xpmem_detach(near), 0);
+  EXPECT_FALSE(is_mapped(near)) << "its mapping was cut, and is not kept";
+}
+
+/* What the program unmapped itself is nobody's, whoever comes there. */
+TEST_F(Carved, WhatTheProgramUnmappedStaysItsOwn)
+{
+  char *const one = attach(permit, 2 * page, 0);
+  char *const other = attach(permit, 2 * page, 2 * page);
+  fake().unmap(range(one, 2));
+  void *stranger = mmap(one, 2 * page, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  ASSERT_EQ(stranger, one);
+  one[page] = 'x';
+  EXPECT_FAILS(xpmem_detach(one), EINVAL);
+  EXPECT_EQ(xpmem_detach(other), 0);
+  EXPECT_NE(attach(permit, 2 * page, 0), one);
+  EXPECT_EQ(xpmem_release(permit), 0);
+  EXPECT_EQ(one[page], 'x');
+  munmap(stranger, 2 * page);
+  permit = get(segment);
 }
 
 TEST_F(Xpmem, SuccessLeavesErrnoAlone)
@@ -326,13 +528,18 @@ TEST_F(Xpmem, AForkBeginsAnew)
   EXPECT_EQ(xpmem_remove(segment), 0);
 }
 
-TEST_F(Xpmem, AProcessInAnothersMemoryIsRefused)
+/* Its memory is its parent's, and the device is open: it acts for its parent. */
+TEST_F(Xpmem, AProcessInAnothersMemory)
 {
   const auto segment = make();
-  fake().shared = true;
-  EXPECT_TRUE(
-      in_child([&] { return get(segment) == -1 && errno == XPMEM_ERRNO_NOPROC; }));
-  fake().shared = false;
+  static xpmem_apid_t childs;
+  const pid_t child = vfork();
+  if (child == 0) {
+    childs = get(segment);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
+  EXPECT_EQ(xpmem_release(childs), 0);
   EXPECT_EQ(xpmem_remove(segment), 0);
 }
 

@@ -8,6 +8,7 @@
 #include "support/helper.hpp"
 #include "support/judgement.hpp"
 #include "support/persona.hpp"
+#include "support/word.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -33,25 +34,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// At one address in every process forked from the test; each has its own.
-volatile uint64_t word = 7;
-
-Outcome read_word(const Device &device, Route route, const Target &target)
-{
-  uint64_t seen = 0;
-  const iovec local = {&seen, sizeof(seen)};
-  const iovec remote = segment(reinterpret_cast<uintptr_t>(&word), sizeof(word));
-  const Outcome outcome = run(device, route, target, {false, &local, 1, &remote, 1, 0});
-  return outcome.error != 0 ? outcome : gives(static_cast<int64_t>(seen));
-}
-
 /// In a caller: the target's word, or -errno; by the caller's one open file. The system
 /// call must say the same, unless the test is about what may be remembered.
 long ask(pid_t pid, Route route = Route::Pid)
 {
   static const Device device;
-  const Outcome outcome = read_word(device, route, {pid, -1, 0});
-  return outcome.error != 0 ? -outcome.error : outcome.result;
+  return as_returned(read_word(device, route, {pid, -1, 0}));
 }
 
 /// In a caller: what a naive open file would have remembered, asked again by each route.
@@ -233,16 +221,17 @@ TEST_F(VerdictCache, TargetDiesAndItsMemoryLivesOn)
   EXPECT_EQ(caller.call([pid = pid] { return ask_all(pid); }), 42);
 }
 
-/// A process of root's with a certain pid, or -1; killed by PR_SET_PDEATHSIG or by hand.
+/// A process of root's with a certain pid, or -1; which dies with the caller or by hand.
 pid_t clone_with_pid(pid_t pid)
 {
   clone_args arguments{};
   arguments.exit_signal = SIGCHLD;
   arguments.set_tid = reinterpret_cast<uintptr_t>(&pid);
   arguments.set_tid_size = 1;
+  const pid_t parent = getpid();
   const long child = syscall(SYS_clone3, &arguments, sizeof(arguments));
   if (child == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    die_with(parent);
     while (true)
       pause();
   }
@@ -256,9 +245,8 @@ TEST_F(VerdictCache, PidIsUsedAgain)
     return caller.call([pid = pid]() -> long {
       static const Device device;
       static const Outcome handle = device.open(CMA_PEER_PID, pid);
-      const Outcome outcome =
-          read_word(device, Route::Handle, {pid, -1, static_cast<int>(handle.result)});
-      return outcome.error != 0 ? -outcome.error : outcome.result;
+      return as_returned(
+          read_word(device, Route::Handle, {pid, -1, static_cast<int>(handle.result)}));
     });
   };
   EXPECT_EQ(caller.call([pid = pid] { return ask_all(pid); }), 42);
@@ -290,7 +278,7 @@ TEST_F(VerdictCache, TracerIsWithdrawn)
   target.call([] { return prctl(PR_SET_PTRACER, 0, 0, 0, 0); });
   EXPECT_EQ(answer(Route::PidStrict), -EPERM);
   // What was remembered before is void by now; the jiffies may be 10 ms long.
-  std::this_thread::sleep_for(Device().info().verdict_ms * 1ms + 30ms);
+  outlast_verdicts();
   EXPECT_EQ(answer(Route::Pid), -EPERM);
 }
 
@@ -305,7 +293,7 @@ TEST_F(VerdictCache, YamaIsTightened)
   if (!yama.in_force())
     GTEST_SKIP() << "Yama is not there, or cannot be set so";
   EXPECT_EQ(answer(Route::PidStrict), -EPERM);
-  std::this_thread::sleep_for(Device().info().verdict_ms * 1ms + 30ms);
+  outlast_verdicts();
   EXPECT_EQ(answer(Route::Pid), -EPERM);
 }
 

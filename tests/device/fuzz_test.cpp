@@ -9,11 +9,13 @@
  * CMA_TEST_SEED=n repeats a run, CMA_TEST_ROUNDS=n sets its length.
  */
 #include "support/helper.hpp"
+#include "support/mapping.hpp"
 #include "support/twin.hpp"
 
 #include <climits>
 #include <gtest/gtest.h>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <sys/mman.h>
@@ -34,12 +36,14 @@ public:
         segments_(reinterpret_cast<cma_iovec *>(make_memory(Kind::Anonymous, page)))
   {
     handle_ = static_cast<int>(device_.open(CMA_PEER_PID, victim).result);
+    mapping_.emplace(device_.fd(), handle_, memory, size, PROT_READ);
   }
 
   void round(Report &report)
   {
     alignas(8) std::array<uint8_t, 256> bytes{};
-    const unsigned nr = one_in(8) ? below(4) : unsigned{CMA_IOC_NR_COPY};
+    const unsigned nr = one_in(8) ? any_but_windows[below(std::size(any_but_windows))]
+                                  : unsigned{CMA_IOC_NR_COPY};
     const uint32_t size = fill_in(nr, bytes.data());
     // The size field last: mostly right, so that the rest is looked at.
     const uint32_t stated = one_in(20) ? static_cast<uint32_t>(number()) : size;
@@ -56,6 +60,10 @@ public:
   }
 
 private:
+  static constexpr unsigned any_but_windows[] = {CMA_IOC_NR_INFO, CMA_IOC_NR_COPY,
+                                                 CMA_IOC_NR_OPEN, CMA_IOC_NR_CLOSE,
+                                                 CMA_IOC_NR_POPULATE};
+
   unsigned below(size_t limit) { return static_cast<unsigned>(random_() % limit); }
   bool one_in(unsigned many) { return below(many) == 0; }
 
@@ -138,6 +146,22 @@ private:
       memcpy(bytes, &close, sizeof(close));
       return sizeof(close);
     }
+    if (nr == CMA_IOC_NR_POPULATE) {
+      auto populate = sized<cma_ioc_populate>();
+      populate.flags = one_in(8) ? static_cast<uint32_t>(number()) : 0;
+      populate.address = one_in(4) ? number() : mapping_->at(below(size_));
+      populate.length = one_in(4) ? number() : below(size_);
+      memcpy(bytes, &populate, sizeof(populate));
+      return sizeof(populate);
+    }
+    if (nr == CMA_IOC_NR_SHOW) {
+      auto show = sized<cma_ioc_show>();
+      show.how = one_in(8) ? static_cast<uint32_t>(number()) : 1 + below(3);
+      show.address = one_in(4) ? number() : mapping_->at(below(size_ / page) * page);
+      show.length = one_in(4) ? number() : below(size_ / page) * page;
+      memcpy(bytes, &show, sizeof(show));
+      return sizeof(show);
+    }
     return sizeof(cma_ioc_info);
   }
 
@@ -149,6 +173,7 @@ private:
   uintptr_t memory_;
   size_t size_;
   cma_iovec *segments_;
+  std::optional<Mapping> mapping_; ///< of that memory, the victim's
   unsigned next_ = 0;
 };
 

@@ -3,9 +3,11 @@
  * Handles and descriptors as names of peers: which are accepted, how many,
  * whose they are, and what becomes of them when the peer goes.
  */
+#include "support/parameter.hpp"
 #include "support/persona.hpp"
 #include "support/twin.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 #include <csignal>
@@ -127,6 +129,7 @@ TEST_F(Handle, AsManyAsInfoSaysAndNoMore)
 {
   const Device device;
   const uint32_t limit = device.info().max_handles;
+  const Parameter user("max_user_handles", 3 * limit); // a small machine has fewer
   std::vector<int> handles;
   for (uint32_t i = 0; i < limit; i++) {
     const Outcome outcome = device.open(CMA_PEER_PID, twin.target().pid);
@@ -142,6 +145,13 @@ TEST_F(Handle, AsManyAsInfoSaysAndNoMore)
   EXPECT_EQ(device.close(handles[limit / 2]), gives(0));
   EXPECT_EQ(device.open(CMA_PEER_PID, twin.target().pid).error, 0);
   EXPECT_EQ(device.open(CMA_PEER_PID, twin.target().pid), fails(ENOSPC));
+
+  // They count until they are freed: leave them to no other test.
+  for (const int handle : handles)
+    device.close(handle);
+  const Parameter few("max_user_handles", 1000);
+  while (device.open(CMA_PEER_PID, twin.target().pid).error == ENOSPC)
+    usleep(1000);
 }
 
 TEST_F(Handle, EndsWithThePeersExit)
@@ -310,12 +320,14 @@ TEST_F(Handle, DoesNotKeepADeadPeersMemory)
   const Call call = {false, &local, 1, &there, 1, 0};
   EXPECT_EQ(run(twin.device(), Route::Handle, {0, -1, handle}, call), gives(64));
   EXPECT_EQ(run(twin.device(), Route::Pid, {rich.pid(), -1, 0}, call), gives(64));
-  const size_t before = available();
+  // What was freed may lie in the CPUs' own lists, where it is not counted: since 6.7
+  // these take tens of MB.
+  const size_t enough = available() + much / 2;
   rich.kill(SIGKILL);
   rich.wait();
-  for (int i = 0; i < 40 && available() < before + much * 3 / 4; i++)
+  for (int i = 0; i < 40 && available() < enough; i++)
     usleep(50'000);
-  EXPECT_GE(available(), before + much * 3 / 4) << "the memory is still in use";
+  EXPECT_GE(available(), enough) << "the memory is still in use";
   EXPECT_EQ(run(twin.device(), Route::Handle, {0, -1, handle}, call), fails(ESRCH));
 }
 

@@ -6,6 +6,7 @@
  */
 #include "support/twin.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -91,6 +92,13 @@ protected:
     report.fault_addr = untouched;
     report.fault_side = untouched;
     EXPECT_EQ(twin.device().copy(report), outcome);
+    for (const Route route : {Route::First, Route::Later}) {
+      SCOPED_TRACE(name_of(route));
+      cma_request told;
+      EXPECT_EQ(twin.copy(route, request.call(), told), outcome);
+      EXPECT_EQ(told.fault_side, moved == wanted ? uint32_t{CMA_SIDE_NONE} : side);
+      EXPECT_EQ(told.fault_addr, moved == wanted ? 0 : report.fault_addr);
+    }
     if (moved == wanted) {
       EXPECT_EQ(report.fault_side, untouched);
       EXPECT_EQ(report.fault_addr, untouched);

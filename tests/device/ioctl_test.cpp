@@ -4,10 +4,13 @@
  * each field that must be refused with all else valid, addresses that cannot
  * be read or written. A refusal changes nothing. What info says.
  */
+#include "support/mapping.hpp"
 #include "support/twin.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
+#include <optional>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,12 +18,13 @@
 namespace cma_test {
 namespace {
 
-constexpr unsigned long commands[] = {CMA_IOC_INFO,          CMA_IOC_COPY,
-                                      CMA_IOC_OPEN,          CMA_IOC_CLOSE,
-                                      CMA_IOC_WINDOW_CREATE, CMA_IOC_WINDOW_DESTROY};
-constexpr size_t sizes[] = {
-    sizeof(cma_ioc_info),  sizeof(cma_ioc_copy),          sizeof(cma_ioc_open),
-    sizeof(cma_ioc_close), sizeof(cma_ioc_window_create), sizeof(cma_ioc_window_destroy)};
+constexpr unsigned long commands[] = {
+    CMA_IOC_INFO,          CMA_IOC_COPY,           CMA_IOC_OPEN,     CMA_IOC_CLOSE,
+    CMA_IOC_WINDOW_CREATE, CMA_IOC_WINDOW_DESTROY, CMA_IOC_POPULATE, CMA_IOC_SHOW};
+constexpr size_t sizes[] = {sizeof(cma_ioc_info),          sizeof(cma_ioc_copy),
+                            sizeof(cma_ioc_open),          sizeof(cma_ioc_close),
+                            sizeof(cma_ioc_window_create), sizeof(cma_ioc_window_destroy),
+                            sizeof(cma_ioc_populate),      sizeof(cma_ioc_show)};
 constexpr uint8_t canary = 0xc7;
 
 /// A request that succeeds, at the start of a page-sized buffer of zeros.
@@ -32,6 +36,7 @@ protected:
   Twin twin{size, size};
   const iovec local = segment(twin.local().at(8), length);
   const iovec remote = segment(twin.remote().at(8), length);
+  std::optional<Mapping> mapping; ///< of all of the remote memory, once one is needed
 
   /// A valid structure for ioctl nr, as bytes. A handle is opened for each close, a
   /// window made for each destroy.
@@ -58,6 +63,12 @@ protected:
       auto destroy = sized<cma_ioc_window_destroy>();
       destroy.window = create.window;
       memcpy(bytes.data(), &destroy, sizeof(destroy));
+    } else if (nr == CMA_IOC_NR_POPULATE) {
+      const auto populate = valid_populate();
+      memcpy(bytes.data(), &populate, sizeof(populate));
+    } else if (nr == CMA_IOC_NR_SHOW) {
+      const auto show = valid_show();
+      memcpy(bytes.data(), &show, sizeof(show));
     } else {
       auto close = sized<cma_ioc_close>();
       close.handle =
@@ -74,6 +85,26 @@ protected:
     create.access = CMA_ACCESS_READ;
     create.mode = 0600;
     return create;
+  }
+  cma_ioc_populate valid_populate()
+  {
+    if (!mapping)
+      mapping.emplace(twin.device().fd(), twin.target().handle, twin.remote().base(),
+                      size, PROT_READ);
+    EXPECT_EQ(mapping->error(), 0);
+    auto populate = sized<cma_ioc_populate>();
+    populate.address = mapping->at(0);
+    populate.length = size;
+    return populate;
+  }
+  cma_ioc_show valid_show()
+  {
+    const auto populate = valid_populate();
+    auto show = sized<cma_ioc_show>();
+    show.how = CMA_HIDE_PAGES;
+    show.address = populate.address;
+    show.length = populate.length;
+    return show;
   }
   cma_ioc_copy valid_copy() const
   {
@@ -215,15 +246,16 @@ TEST_P(Ioctl, StructureAtTheEdgeOfMemory)
 
 TEST_P(Ioctl, StructureThatCannotBeWritten)
 {
-  // The outcome could not be told: nothing is done then. What closes or destroys has
-  // nothing to tell.
+  // The outcome could not be told: nothing is done then. What closes, destroys,
+  // populates or shows has nothing to tell.
   const unsigned nr = GetParam();
   const uintptr_t memory = make_memory(Kind::Anonymous, page);
   const auto bytes = valid(nr);
   std::copy(bytes.begin(), bytes.end(), reinterpret_cast<uint8_t *>(memory));
   protect(memory, page, PROT_READ);
   twin.local().fill(1);
-  const bool silent = nr == CMA_IOC_NR_CLOSE || nr == CMA_IOC_NR_WINDOW_DESTROY;
+  const bool silent = nr == CMA_IOC_NR_CLOSE || nr == CMA_IOC_NR_WINDOW_DESTROY ||
+                      nr == CMA_IOC_NR_POPULATE || nr == CMA_IOC_NR_SHOW;
   const Outcome expected = silent ? gives(0) : fails(EFAULT);
   EXPECT_EQ(twin.device().call(commands[nr], reinterpret_cast<void *>(memory)), expected);
   EXPECT_EQ(twin.local().bytes(), pattern(size, 1));
@@ -246,12 +278,12 @@ TEST_P(Ioctl, CommandsThatOnlyLookAlike)
 
 std::string ioctl_name(const testing::TestParamInfo<unsigned> &info)
 {
-  const char *const names[] = {"Info",  "Copy",         "Open",
-                               "Close", "WindowCreate", "WindowDestroy"};
+  const char *const names[] = {"Info",         "Copy",          "Open",    "Close",
+                               "WindowCreate", "WindowDestroy", "Populate"};
   return names[info.param];
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, Ioctl, testing::Range(0U, 6U), ioctl_name);
+INSTANTIATE_TEST_SUITE_P(Each, Ioctl, testing::Range(0U, 7U), ioctl_name);
 
 using Door = Ioctl;
 
@@ -276,7 +308,7 @@ TEST_F(Door, ReadWriteMapAndSeekAreNotThere)
 
 TEST_F(Door, CopyRefusesEachUnknownFlag)
 {
-  for (unsigned bit = 6; bit < 32; bit++) {
+  for (unsigned bit = 7; bit < 32; bit++) {
     SCOPED_TRACE(bit);
     auto copy = valid_copy();
     copy.flags |= 1U << bit;
@@ -346,16 +378,27 @@ TEST_F(Door, OpenRefusesWhatItDoesNotKnow)
   expect_refused(CMA_IOC_NR_OPEN, open, EOPNOTSUPP);
 }
 
+TEST_F(Door, PopulateRefusesWhatItDoesNotKnow)
+{
+  const cma_ioc_populate good = valid_populate();
+  for (unsigned bit = 0; bit < 32; bit++) {
+    auto populate = good;
+    populate.flags = 1U << bit;
+    expect_refused(CMA_IOC_NR_POPULATE, populate, EINVAL);
+  }
+}
+
 TEST_F(Door, Info)
 {
   const cma_ioc_info info = twin.device().info();
   EXPECT_EQ(info.size, sizeof(info));
   EXPECT_EQ(info.abi_version, CMA_ABI_VERSION);
-  EXPECT_EQ(info.features, CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
-                               CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
-                               CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
-                               CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
-                               CMA_FEATURE_WINDOW | CMA_FEATURE_MAP);
+  EXPECT_EQ(info.features,
+            CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD | CMA_FEATURE_COPY_HANDLE |
+                CMA_FEATURE_MANY | CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
+                CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW |
+                CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
+                CMA_FEATURE_SHOW);
   EXPECT_EQ(info.max_iov, 1024);
   EXPECT_GT(info.max_iov_many, info.max_iov);
   EXPECT_EQ(info.max_bytes, 0x7ffff000);

@@ -7,25 +7,39 @@
 #include "support/persona.hpp"
 #include "support/twin.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cma.h>
+#include <cstddef>
+#include <fstream>
 #include <gtest/gtest.h>
-#include <memory>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace cma_test {
 namespace {
 
-struct Closer {
-  void operator()(cma_context *context) const { cma_close(context); }
-};
-using Context = std::unique_ptr<cma_context, Closer>;
-
-Context open_context(unsigned flags)
+int64_t copies_by_device()
 {
-  cma_context *context = nullptr;
-  EXPECT_EQ(cma_open(&context, flags), 0);
-  return Context(context);
+  return module_counter("copies");
+}
+
+/// For the calling process, from now on: what process_vm_readv(2) gets, SECCOMP_RET_*.
+void filter_process_vm(uint32_t action)
+{
+  std::array<sock_filter, 4> lines = {
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, action),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program = {lines.size(), lines.data()};
+  require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+              prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0,
+          "a filter");
 }
 
 class Library : public testing::Test {
@@ -40,6 +54,13 @@ protected:
     const cma_peer pid = cma_pid(twin.target().pid);
     return {pid, cma_pidfd(twin.target().pidfd),
             cma_handle(cma_handle_open(context.get(), pid))};
+  }
+
+  ssize_t read_word() const
+  {
+    uint64_t word = 0;
+    return cma_read(device.get(), cma_pid(twin.target().pid), &word, twin.remote().base(),
+                    sizeof(word));
   }
 };
 
@@ -86,6 +107,86 @@ TEST_F(Library, BothBackendsMoveTheSame)
       EXPECT_EQ(cma_read(context->get(), peer, here, twin.remote().at(size), 10),
                 -EFAULT);
     }
+}
+
+TEST_F(Library, FirstCopiesByPidAreTheSystemCalls)
+{
+  const int64_t before = copies_by_device();
+  EXPECT_EQ(read_word(), 8);
+  EXPECT_EQ(copies_by_device(), before);
+  for (int i = 0; i < 100; i++)
+    EXPECT_EQ(read_word(), 8);
+  EXPECT_GT(copies_by_device(), before + 50);
+}
+
+/* The kernel has read them by then, and so nobody may look at them again. */
+TEST_F(Library, ACopyMayWriteToItsOwnLists)
+{
+  for (const bool known : {false, true}) {
+    const Context context = open_context(CMA_OPEN_DEVICE);
+    if (known)
+      make_known(context, twin.target().pid, twin.remote().base());
+    twin.local().fill(1);
+    twin.remote().fill(2);
+    auto *lists = reinterpret_cast<iovec *>(twin.local().at(8));
+    lists[0] = segment(twin.local().base(), page);
+    lists[1] = segment(twin.remote().base(), page);
+    cma_request request{};
+    request.peer = cma_pid(twin.target().pid);
+    request.local = &lists[0];
+    request.remote = &lists[1];
+    request.local_count = request.remote_count = 1;
+    EXPECT_EQ(cma_copy(context.get(), &request), page) << known;
+    EXPECT_EQ(request.fault_side, CMA_SIDE_NONE) << known;
+    auto expected = pattern(size, 1);
+    std::copy_n(pattern(size, 2).begin(), page, expected.begin());
+    EXPECT_TRUE(twin.local().bytes() == expected) << known;
+  }
+}
+
+/* What is known ends with the caller's credentials, and with the peer's. */
+TEST_F(Library, ARefusalComesThroughWhatIsKnown)
+{
+  make_known(device, twin.target().pid, twin.remote().base());
+  EXPECT_EQ(read_word(), 8);
+  {
+    const Persona other(bob, bob);
+    EXPECT_EQ(read_word(), -EPERM);
+  }
+  EXPECT_EQ(read_word(), 8);
+  make_known(device, twin.target().pid, twin.remote().base());
+  EXPECT_EQ(read_word(), 8);
+}
+
+TEST_F(Library, WhereAFilterIsInForceTheDeviceMakesAllCopies)
+{
+  const pid_t pid = twin.target().pid;
+  const uintptr_t there = twin.remote().base();
+  Peer caller;
+  EXPECT_EQ(caller.call([=]() -> long {
+    filter_process_vm(SECCOMP_RET_KILL_PROCESS);
+    uint64_t word = 0;
+    return cma_read(open_context(CMA_OPEN_DEVICE).get(), cma_pid(pid), &word, there,
+                    sizeof(word));
+  }),
+            8);
+}
+
+TEST_F(Library, AFilterThatRefusesTheSystemCallRefusesNoCopy)
+{
+  const pid_t pid = twin.target().pid;
+  const uintptr_t there = twin.remote().base();
+  for (const uint32_t error : {EPERM, ENOSYS, EACCES}) {
+    Peer caller;
+    EXPECT_EQ(caller.call([=]() -> long {
+      const Context context = open_context(CMA_OPEN_DEVICE);
+      filter_process_vm(SECCOMP_RET_ERRNO | error);
+      uint64_t word = 0;
+      return cma_read(context.get(), cma_pid(pid), &word, there, sizeof(word));
+    }),
+              8)
+        << error;
+  }
 }
 
 TEST_F(Library, ManySegmentsAndTheFaultsPlace)

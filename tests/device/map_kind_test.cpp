@@ -70,6 +70,7 @@ TEST_F(MapKind, TheHugeZeroPageIsShownAndTakenAway)
 
 class MapHugetlb : public MapKind {
 protected:
+  enum class How { Touched, Populated };
   static constexpr size_t where = 5 * page;
 
   void SetUp() override
@@ -94,14 +95,16 @@ protected:
     });
   }
   /// A byte at @where as another process's mapping, just made, has it; or it stores.
-  long other(int flags, int value = -1) const
+  long other(How how, int value = -1) const
   {
     Peer mapper;
     const pid_t pid = owner->pid();
     const uintptr_t from = base;
     return mapper.call([=]() -> long {
       alarm(patience_s);
-      const OwnMapping mapping(pid, from, huge_page, PROT_READ | PROT_WRITE, flags);
+      const OwnMapping mapping(pid, from, huge_page);
+      if (how == How::Populated)
+        mapping.populate(huge_page);
       if (value >= 0)
         *mapping.at(where) = static_cast<uint8_t>(value);
       return *mapping.at(where);
@@ -111,29 +114,29 @@ protected:
 
 TEST_F(MapHugetlb, TheFirstTouchMayBeInTheMiddle)
 {
-  EXPECT_EQ(other(MAP_SHARED), 0);
+  EXPECT_EQ(other(How::Touched), 0);
   EXPECT_EQ(owner_byte(where), 0);
 }
 
 TEST_F(MapHugetlb, TheFirstStoreMayBeInTheMiddle)
 {
-  EXPECT_EQ(other(MAP_SHARED, 7), 7);
+  EXPECT_EQ(other(How::Touched, 7), 7);
   EXPECT_EQ(owner_byte(where), 7);
 }
 
 TEST_F(MapHugetlb, IsPopulated)
 {
-  EXPECT_EQ(other(MAP_SHARED | MAP_POPULATE), 0);
+  EXPECT_EQ(other(How::Populated), 0);
   owner_byte(where, 7);
-  EXPECT_EQ(other(MAP_SHARED | MAP_POPULATE), 7);
+  EXPECT_EQ(other(How::Populated), 7);
 }
 
 TEST_F(MapHugetlb, IsStoredToAfterFork)
 {
   owner_byte(where, 1);
   fork_owner();
-  EXPECT_EQ(other(MAP_SHARED), 1);
-  EXPECT_EQ(other(MAP_SHARED, 2), 2);
+  EXPECT_EQ(other(How::Touched), 1);
+  EXPECT_EQ(other(How::Touched, 2), 2);
   EXPECT_EQ(owner_byte(where), 2);
 }
 
@@ -141,7 +144,7 @@ TEST_F(MapHugetlb, IsPopulatedAndStoredToAfterFork)
 {
   owner_byte(where, 1);
   fork_owner();
-  EXPECT_EQ(other(MAP_SHARED | MAP_POPULATE, 2), 2);
+  EXPECT_EQ(other(How::Populated, 2), 2);
   EXPECT_EQ(owner_byte(where), 2);
 }
 

@@ -6,6 +6,7 @@
 #include "support/mapping.hpp"
 #include "support/peer.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -306,39 +306,6 @@ TEST_F(Map, CopiesGoThroughItsPages)
   EXPECT_EQ(device.copy(request), fails(EFAULT));
 }
 
-TEST_F(Map, PopulatesWhenAsked)
-{
-  const size_t length = 4 * huge_page;
-  start(Kind::Anonymous, length);
-  const uintptr_t at = base;
-  owner->call([=] {
-    // Nobody shall gather the pages into huge ones between the mapping and the touch.
-    madvise(reinterpret_cast<void *>(at), length, MADV_NOHUGEPAGE);
-    for (size_t i = 0; i < length; i += page)
-      *reinterpret_cast<volatile uint8_t *>(at + i) = 5;
-    return 0L;
-  });
-  // How many faults it takes to touch the pages, by code that has run before.
-  long sum = 0;
-  const auto faults = [&](uintptr_t from, size_t bytes) {
-    std::array<rusage, 2> usage;
-    getrusage(RUSAGE_THREAD, &usage[0]);
-    for (size_t i = 0; i < bytes; i += page)
-      sum += *reinterpret_cast<volatile uint8_t *>(from + i);
-    getrusage(RUSAGE_THREAD, &usage[1]);
-    return usage[1].ru_minflt + usage[1].ru_majflt - usage[0].ru_minflt -
-           usage[0].ru_majflt;
-  };
-  const Mapping plain = whole(PROT_READ, length);
-  EXPECT_GT(faults(plain.at(0), length), 0);
-  sum = 0;
-  const Mapping mapping(device.fd(), handle, base, length, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_POPULATE);
-  ASSERT_EQ(mapping.error(), 0);
-  EXPECT_EQ(faults(mapping.at(0), length), 0);
-  EXPECT_EQ(sum, static_cast<long>(5 * length / page));
-}
-
 TEST_F(Map, OfOneselfWorks)
 {
   const uintptr_t mine = make_memory(Kind::Anonymous, size);

@@ -80,7 +80,8 @@ TEST_F(MapSignal, OneDoesNotKeepAMappingFromBeingPopulated)
 {
   each_round([](pid_t owner, uintptr_t memory, long after) -> long {
     signal_after(after);
-    const OwnMapping mapping(owner, memory, size, PROT_READ, MAP_SHARED | MAP_POPULATE);
+    const OwnMapping mapping(owner, memory, size, PROT_READ);
+    mapping.populate(size);
     return *mapping.at(0);
   });
 }
@@ -208,7 +209,8 @@ TEST_F(MapStuck, APopulatingMapperCanBeKilled)
   const pid_t pid = owner->pid();
   const uintptr_t from = base;
   mapper.post([=]() -> long {
-    const OwnMapping mapping(pid, from, length, PROT_READ, MAP_SHARED | MAP_POPULATE);
+    const OwnMapping mapping(pid, from, length, PROT_READ);
+    mapping.populate(length);
     return 0;
   });
   expect_somebody_waits();

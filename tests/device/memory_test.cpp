@@ -4,18 +4,16 @@
  * never touched, secret; and a caller who is his own peer. Each compared with
  * the system call.
  */
+#include "support/stall.hpp"
 #include "support/twin.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <linux/userfaultfd.h>
 #include <optional>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <thread>
@@ -363,41 +361,10 @@ TEST_F(Droppable, WrittenPagesStay)
   }
 }
 
-/// Holds up whoever touches a range for the first time, until content for it is given.
-class Stall {
-public:
-  Stall(uintptr_t base, size_t length) : base_(base), length_(length)
-  {
-    uffdio_api api = {UFFD_API, 0, 0};
-    uffdio_register range = {{base, length}, UFFDIO_REGISTER_MODE_MISSING, 0};
-    if (!fd_ || ioctl(fd_.get(), UFFDIO_API, &api) < 0 ||
-        ioctl(fd_.get(), UFFDIO_REGISTER, &range) < 0)
-      fd_.reset();
-  }
-  bool works() const { return static_cast<bool>(fd_); }
-  void wait() const
-  {
-    uffd_msg message;
-    EXPECT_EQ(read(fd_.get(), &message, sizeof(message)),
-              static_cast<ssize_t>(sizeof(message)));
-  }
-  void resume(const std::vector<uint8_t> &content) const
-  {
-    uffdio_copy copy = {base_, reinterpret_cast<uintptr_t>(content.data()), length_, 0,
-                        0};
-    EXPECT_EQ(ioctl(fd_.get(), UFFDIO_COPY, &copy), 0);
-  }
-
-private:
-  Fd fd_{static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC))};
-  uintptr_t base_;
-  size_t length_;
-};
-
 TEST_F(Droppable, PagesCleanedUnderTheCopyStayToo)
 {
-  // The copy has its hands on the peer's pages and waits for the caller's; the peer's are
-  // cleaned meanwhile, and only then written.
+  // The copy has seen the peer's pages and waits for the caller's; the peer's are cleaned
+  // meanwhile, and only then written.
   for (const Route route : {Route::Syscall, Route::Pid, Route::Handle}) {
     SCOPED_TRACE(name_of(route));
     touch_and_free();

@@ -7,6 +7,7 @@
 #include "support/helper.hpp"
 #include "support/twin.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -10,6 +10,7 @@
 #include "support/helper.hpp"
 #include "support/twin.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <random>
 #include <set>

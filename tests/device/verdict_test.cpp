@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <sched.h>
 #include <string>
 #include <sys/mount.h>
@@ -172,6 +173,26 @@ const char *alice_without_descriptors(pid_t target)
   return nullptr;
 }
 
+/// A domain that may open no file: one of paths, which are no matter to ptrace.
+const char *alice_in_a_landlock_domain(pid_t target)
+{
+  open_beforehand(target);
+  become(alice);
+  landlock_ruleset_attr rules = {};
+  rules.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                            LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE;
+  const Fd ruleset(static_cast<int>(
+      syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules.handled_access_fs), 0)));
+  if (!ruleset)
+    return "this kernel has no Landlock";
+  require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
+  require(syscall(SYS_landlock_restrict_self, ruleset.get(), 0) == 0,
+          "landlock_restrict_self");
+  require(open("/proc/self/mem", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES,
+          "the domain does not hold");
+  return nullptr;
+}
+
 /// Puts something of alice's own over what /proc shows of the victim, and proves that a
 /// plain user, and so a naive check, falls for it.
 const char *alice_with_a_fake(pid_t victim, const char *own, const char *shadowed)
@@ -249,6 +270,13 @@ const Row rows[] = {
     {"BetweenUserNamespaces", EPERM, alice_in_her_namespace, alice_in_her_namespace},
     {"IntoAChildPidNamespace", 0, as_alice, as_alice, Kin::Strangers, 0, 0, CLONE_NEWPID},
     {"APidOfAnotherNamespace", ESRCH, root, root, Kin::Strangers, 0, CLONE_NEWPID, 0},
+
+    {"LandlockedToItself", 0, alice_in_a_landlock_domain, root, Kin::Self},
+    {"LandlockedToItsChild", 0, alice_in_a_landlock_domain, as_alice, Kin::Child},
+    {"LandlockedToAStranger", EPERM, alice_in_a_landlock_domain, as_alice},
+    {"IntoALandlockDomain", 0, as_alice, alice_in_a_landlock_domain},
+    {"BetweenLandlockDomains", EPERM, alice_in_a_landlock_domain,
+     alice_in_a_landlock_domain},
 
     {"FakeMem", EPERM, alice_with_a_fake_mem, as_bob},
     {"FakeMemOfRoot", EPERM, alice_with_a_fake_mem, root},

@@ -7,8 +7,11 @@
 #include "support/helper.hpp"
 #include "support/judgement.hpp"
 #include "support/persona.hpp"
+#include "support/rounds.hpp"
+#include "support/window.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <csignal>
 #include <fcntl.h>
@@ -19,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <thread>
 #include <unistd.h>
 
 namespace cma_test {
@@ -52,16 +56,6 @@ long destroy(long name)
   auto window = sized<cma_ioc_window_destroy>();
   window.window = static_cast<uint64_t>(name);
   return ioctl(owners_file(), CMA_IOC_WINDOW_DESTROY, &window) < 0 ? -errno : 0;
-}
-
-Outcome open_window(const Device &device, long name, uint32_t access = 0)
-{
-  auto open = sized<cma_ioc_open>();
-  open.peer_type = CMA_PEER_WINDOW;
-  open.window = static_cast<uint64_t>(name);
-  open.access = access;
-  const Outcome outcome = device.call(CMA_IOC_OPEN, &open);
-  return outcome.error != 0 ? outcome : gives(open.handle);
 }
 
 class Window : public testing::Test {
@@ -370,6 +364,43 @@ TEST_F(Window, EndsWhenItIsDestroyed)
   expect_all(handle, true, fails(EIDRM));
   EXPECT_EQ(open_window(device, name), fails(ENOENT));
   EXPECT_EQ(device.close(static_cast<int32_t>(handle)), gives(0));
+}
+
+/// Both threads come to it at about the same time.
+TEST_F(Window, EndsOnceWhoeverElseDestroysIt)
+{
+  std::atomic<int> begun{0}; // -1: no more
+  std::atomic<int> finished{0};
+  std::atomic<int> ended{0};
+  auto request = sized<cma_ioc_window_destroy>();
+  const auto wait = [](const std::atomic<int> &count, int value) {
+    for (int i = 0; count >= 0 && count < value; i++)
+      if (i > 1000)
+        std::this_thread::yield();
+  };
+  const auto destroy_it = [&, this] {
+    auto mine = request;
+    ended += device.call(CMA_IOC_WINDOW_DESTROY, &mine).error == 0 ? 1 : 0;
+  };
+  std::thread other([&] {
+    for (int round = 1; wait(begun, round), begun >= 0; round++) {
+      destroy_it();
+      finished++;
+    }
+  });
+  int rounds = 0;
+  for (const int round : Rounds(200, 10'000, std::chrono::seconds(10))) {
+    request.window =
+        static_cast<uint64_t>(create_window(device, base, size, 0600).result);
+    begun = ++rounds;
+    for (std::atomic<int> delay = round % 100; delay > 0; delay--) {
+    }
+    destroy_it();
+    wait(finished, rounds);
+  }
+  begun = -1;
+  other.join();
+  EXPECT_EQ(ended, rounds);
 }
 
 TEST_F(Window, IsDestroyedByItsOwnFileOnly)

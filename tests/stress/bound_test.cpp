@@ -6,6 +6,7 @@
 #include "stage.hpp"
 #include "system.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>

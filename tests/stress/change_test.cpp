@@ -73,6 +73,8 @@ TEST(Change, Free)
 
 TEST(Change, Collapse)
 {
+  if (!has_huge_pages())
+    GTEST_SKIP() << "this kernel knows no huge pages";
   const EagerCollapse eager;
   const Ops ops = {Op::Collapse, Op::Split};
   Stage stage({.author = {Op::DontNeed}, .keeper = ops, .must = ops});

@@ -7,6 +7,7 @@
 #include "stage.hpp"
 #include "system.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <gtest/gtest.h>
 #include <sys/klog.h>

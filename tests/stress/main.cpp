@@ -9,6 +9,7 @@
 #include "../device/support/helper.hpp"
 #include "stage.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <gtest/gtest.h>

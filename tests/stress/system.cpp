@@ -147,6 +147,11 @@ bool Cgroup::add(pid_t pid) const
   return set("cgroup.procs", std::to_string(pid));
 }
 
+uint64_t Cgroup::value(const std::string &file) const
+{
+  return get_value(path_ + "/" + file).value_or(0);
+}
+
 uint64_t Cgroup::number(const std::string &file, const std::string &name) const
 {
   return number_after(path_ + "/" + file, name);

@@ -65,6 +65,8 @@ public:
   explicit operator bool() const { return usable_; }
   bool set(const std::string &name, const std::string &value) const;
   bool add(pid_t pid) const;
+  /// The number that a file holds, 0 if there is none.
+  uint64_t value(const std::string &file) const;
   /// A number out of a file with lines "name number".
   uint64_t number(const std::string &file, const std::string &name) const;
   /// Anonymous pages that are charged to it, counted frame by frame: memory.stat may be

@@ -24,15 +24,16 @@ void move_words(volatile uint64_t *to, const volatile uint64_t *from, size_t cou
 } // namespace
 
 Views::Views(const Field &field, const Device &device, const Target &target)
-    : pages_(field.pages), fd_(device.fd()),
+    : pages_(field.pages), device_(device),
       views_{
           {{target.handle, Field::base, PROT_READ,
-            Mapping(fd_, target.handle, Field::base, field.bytes(), PROT_READ)},
+            Mapping(device.fd(), target.handle, Field::base, field.bytes(), PROT_READ)},
            {target.handle, Field::base, both,
-            Mapping(fd_, target.handle, Field::base, field.bytes(), both)},
+            Mapping(device.fd(), target.handle, Field::base, field.bytes(), both)},
            {target.window, 0, PROT_READ,
-            Mapping(fd_, target.window, 0, field.bytes(), PROT_READ)},
-           {target.window, 0, both, Mapping(fd_, target.window, 0, field.bytes(), both)}}}
+            Mapping(device.fd(), target.window, 0, field.bytes(), PROT_READ)},
+           {target.window, 0, both,
+            Mapping(device.fd(), target.window, 0, field.bytes(), both)}}}
 {
   for (const View &view : views_)
     require(view.mapping.error() == 0, "a mapping of a field");
@@ -48,18 +49,50 @@ Outcome Views::move(Route route, bool write, size_t first, size_t count, uint64_
 {
   const View &seen = view(route, write || random.percent(50) ? both : PROT_READ);
   auto *words = reinterpret_cast<uint64_t *>(seen.at(0)) + first;
-  const Caught caught = guarded([=] {
-    if (write)
-      move_words(words, local, count);
-    else
-      move_words(local, words, count);
-  });
+  Caught caught;
+  unsigned before;
+  bool hidden;
+  do {
+    before = changed_;
+    hidden = hiding_ > 0;
+    caught = guarded([=] {
+      if (write)
+        move_words(words, local, count);
+      else
+        move_words(local, words, count);
+    });
+  } while (caught.signal == SIGSEGV && (hidden || changed_ != before));
   if (caught.signal == 0)
     return gives(static_cast<int64_t>(count * sizeof(uint64_t)));
   if (caught.signal != SIGBUS)
     return fails(ESRCH);
   const uintptr_t bytes = caught.address - reinterpret_cast<uintptr_t>(words);
   return bytes == 0 ? fails(EFAULT) : gives(static_cast<int64_t>(bytes));
+}
+
+int Views::map_again(const View &view, size_t first, size_t count)
+{
+  const uint64_t offset = CMA_MAP_OFFSET(view.handle, view.base + first * page);
+  if (mmap(view.at(first), count * page, view.protection, MAP_SHARED | MAP_FIXED,
+           device_.fd(), static_cast<off_t>(offset)) != MAP_FAILED)
+    return 0;
+  over_ = true;
+  return errno;
+}
+
+/// What is not one mapping any more cannot be shown again: it is mapped again.
+int Views::hide_for_a_while(const View &view, size_t first, size_t count)
+{
+  const auto show = [&](unsigned how) {
+    return device_.show(how, view.mapping.at(first * page), count * page) == gives(0);
+  };
+  hiding_++;
+  changed_++;
+  const bool shown = show(CMA_HIDE_PAGES) && show(CMA_SHOW_PAGES);
+  const int error = shown ? 0 : map_again(view, first, count);
+  changed_++;
+  hiding_--;
+  return error;
 }
 
 /// Only a whole mapping, or a whole chunk, can have entries of 2 MB.
@@ -83,12 +116,9 @@ int Views::change(Random &random)
     mprotect(view.at(first), count * page, PROT_READ);
     return 0;
   }
-  const uint64_t offset = CMA_MAP_OFFSET(view.handle, view.base + first * page);
-  if (mmap(view.at(first), count * page, view.protection, MAP_SHARED | MAP_FIXED, fd_,
-           static_cast<off_t>(offset)) != MAP_FAILED)
-    return 0;
-  over_ = true;
-  return errno;
+  if (random.percent(50))
+    return hide_for_a_while(view, first, count);
+  return map_again(view, first, count);
 }
 
 } // namespace cma_test

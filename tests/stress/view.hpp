@@ -4,7 +4,8 @@
  * the owner and by one of its window, each to read only and to write, too. All
  * threads of the process use the same mappings, so that one may map a part
  * anew in the middle of another's loads, stores and faults. What takes the
- * place of a mapping takes it at once: nobody sees a gap.
+ * place of a mapping takes it at once: nobody sees a gap. Who touches what is hidden
+ * tries again.
  */
 #pragma once
 
@@ -27,7 +28,8 @@ public:
   /// itself is gone, as only a dead owner's can be.
   Outcome move(Route route, bool write, size_t first, size_t count, uint64_t *local,
                Random &random);
-  /// Maps a part of the field again, or makes a part writable for a while; 0 or an errno.
+  /// Maps a part of the field again, or makes a part writable, or hides it, for a while;
+  /// 0 or an errno.
   int change(Random &random);
 
 private:
@@ -43,11 +45,15 @@ private:
     }
   };
   const View &view(Route route, int protection) const;
+  int hide_for_a_while(const View &view, size_t first, size_t count);
+  int map_again(const View &view, size_t first, size_t count);
 
   size_t pages_;
-  int fd_;
+  const Device &device_;
   std::array<View, 4> views_;
-  std::atomic<bool> over_ = false; ///< nothing can be mapped any more
+  std::atomic<bool> over_ = false;    ///< nothing can be mapped any more
+  std::atomic<unsigned> hiding_ = 0;  ///< who has pages hidden
+  std::atomic<unsigned> changed_ = 0; ///< how often that began or ended
 };
 
 } // namespace cma_test

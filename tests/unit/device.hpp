@@ -22,6 +22,8 @@ public:
   MOCK_METHOD(int, close, (cma_ioc_close &));
   MOCK_METHOD(int, window_create, (cma_ioc_window_create &));
   MOCK_METHOD(int, window_destroy, (cma_ioc_window_destroy &));
+  MOCK_METHOD(int, populate, (cma_ioc_populate &));
+  MOCK_METHOD(int, show, (cma_ioc_show &));
 
   static constexpr cma_ioc_info plain_info = {
       .size = sizeof(cma_ioc_info),
@@ -29,7 +31,8 @@ public:
       .features = CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
                   CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY | CMA_FEATURE_LARGE |
                   CMA_FEATURE_REPORT | CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
-                  CMA_FEATURE_WINDOW | CMA_FEATURE_MAP,
+                  CMA_FEATURE_WINDOW | CMA_FEATURE_MAP | CMA_FEATURE_POPULATE |
+                  CMA_FEATURE_SHOW,
       .max_iov = 1024,
       .max_iov_many = 5000,
       .max_bytes = 0x7ffff000,
@@ -82,6 +85,10 @@ private:
       return window_create(*static_cast<cma_ioc_window_create *>(argument));
     case CMA_IOC_WINDOW_DESTROY:
       return window_destroy(*static_cast<cma_ioc_window_destroy *>(argument));
+    case CMA_IOC_POPULATE:
+      return populate(*static_cast<cma_ioc_populate *>(argument));
+    case CMA_IOC_SHOW:
+      return show(*static_cast<cma_ioc_show *>(argument));
     default:
       return -ENOTTY;
     }

@@ -93,7 +93,9 @@ TEST_F(DeviceTest, LimitsAreTheModules)
   EXPECT_EQ(limits.backend, CMA_BACKEND_DEVICE);
   EXPECT_EQ(limits.device_error, 0);
   const uint64_t missing = // ranges are the library's own affair
-      CMA_FEATURE_SINGLE | (sizeof(void *) < 8 ? CMA_FEATURE_MAP : 0);
+      CMA_FEATURE_SINGLE |
+      (sizeof(void *) < 8 ? CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_SHOW
+                          : 0);
   EXPECT_EQ(limits.features, Device::plain_info.features & ~missing);
   EXPECT_EQ(limits.max_iov, 1024U);
   EXPECT_EQ(limits.max_iov_many, 5000U);
@@ -189,8 +191,9 @@ TEST_F(DeviceTest, VectorsAndFlagsArePassedOn)
   testing::InSequence sequence;
   for (const unsigned int direction : {0U, CMA_COPY_WRITE})
     EXPECT_CALL(device, copy).WillOnce([=](cma_ioc_copy &copy) {
-      expect_request(copy, direction | CMA_COPY_MANY | large | CMA_COPY_STRICT,
-                     cma_handle(3), 2, 3);
+      expect_request(
+          copy, direction | CMA_COPY_MANY | large | CMA_COPY_STRICT | CMA_COPY_REPORT,
+          cma_handle(3), 2, 3);
       EXPECT_THAT(segments(copy.local_iov, 2),
                   testing::ElementsAre(is_segment(0x1000, 1), is_segment(0x2000, 2)));
       EXPECT_THAT(segments(copy.remote_iov, 3),
@@ -277,6 +280,81 @@ TEST_F(DeviceTest, CopyAsksForTheFaultAndReportsIt)
   EXPECT_EQ(request.fault_addr, 0x1000U);
 }
 
+TEST_F(DeviceTest, InterruptibleIsNoFlagOfTheKernels)
+{
+  const Context context = open_context();
+  const std::vector<iovec> local = {segment(0x1000, 100)};
+  EXPECT_CALL(device, copy).WillOnce([](cma_ioc_copy &copy) {
+    EXPECT_EQ(copy.flags & CMA_INTERRUPTIBLE, 0U);
+    copy.copied = 100;
+    return 0;
+  });
+  EXPECT_EQ(cma_readv(context.get(), cma_handle(1), local.data(), 1, local.data(), 1,
+                      CMA_INTERRUPTIBLE),
+            100);
+}
+
+// What the kernel makes of each call of a copy of 2 x 100 bytes, and what all come to.
+struct Step {
+  int error;
+  std::uint64_t copied;
+  std::uint32_t fault_side;
+};
+struct Course {
+  unsigned int flags;
+  std::vector<Step> steps;
+  ssize_t result;
+  enum cma_side side;
+};
+
+TEST_F(DeviceTest, ALongCopyGoesOnAfterASignalUnlessItsCallerAsksToSeeIt)
+{
+  const Context context = open_context();
+  const std::vector<iovec> local = {segment(0x1000, 100), segment(0x2000, 100)};
+  const std::vector<iovec> remote = {segment(0x5000, 150), segment(0, 0),
+                                     segment(0x7000, 150)};
+  const unsigned int seen = CMA_INTERRUPTIBLE;
+  const std::vector<Course> courses = {
+      {0, {{0, 30, 0}, {-EINTR, 0, 0}, {0, 150, 0}, {0, 20, 0}}, 200, CMA_SIDE_NONE},
+      {0, {{-EINTR, 0, 0}, {-EINTR, 0, 0}, {0, 200, 0}}, 200, CMA_SIDE_NONE},
+      {0, {{0, 30, 0}, {0, 20, CMA_FAULT_REMOTE}}, 50, CMA_SIDE_REMOTE},
+      {0, {{0, 30, 0}, {-EFAULT, 0, CMA_FAULT_LOCAL}}, 30, CMA_SIDE_LOCAL},
+      {0, {{0, 30, 0}, {-ESRCH, 0, 0}}, 30, CMA_SIDE_NONE},
+      {0, {{-EINTR, 0, 0}, {-EIDRM, 0, 0}}, -EIDRM, CMA_SIDE_NONE},
+      {0, {{0, 200, 0}}, 200, CMA_SIDE_NONE},
+      {seen, {{0, 30, 0}}, 30, CMA_SIDE_NONE},
+      {seen, {{-EINTR, 0, 0}}, -EINTR, CMA_SIDE_NONE},
+  };
+  for (const Course &course : courses) {
+    std::uint64_t done = 0;
+    std::size_t calls = 0;
+    EXPECT_CALL(device, copy)
+        .Times(static_cast<int>(course.steps.size()))
+        .WillRepeatedly([&](cma_ioc_copy &copy) {
+          const Step &step = course.steps.at(calls++);
+          EXPECT_EQ(copy.flags & ~CMA_COPY_LARGE, CMA_COPY_MANY | CMA_COPY_REPORT);
+          const cma_iovec first = segments(copy.local_iov, 1).front();
+          EXPECT_EQ(first.base, done < 100 ? 0x1000 + done : 0x2000 + done - 100);
+          const cma_iovec other = segments(copy.remote_iov, 1).front();
+          EXPECT_EQ(other.base, done < 150 ? 0x5000 + done : 0x7000 + done - 150);
+          copy.copied = step.copied;
+          copy.fault_side = step.fault_side;
+          done += step.copied;
+          return step.error;
+        });
+    cma_request request = {};
+    request.peer = cma_pid(42);
+    request.flags = CMA_MANY | CMA_LARGE | course.flags;
+    request.local = local.data();
+    request.remote = remote.data();
+    request.local_count = local.size();
+    request.remote_count = remote.size();
+    EXPECT_EQ(cma_copy(context.get(), &request), course.result);
+    EXPECT_EQ(request.fault_side, course.side);
+    testing::Mock::VerifyAndClearExpectations(&device);
+  }
+}
+
 TEST_F(DeviceTest, CopyClearsTheFaultWhenItRefuses)
 {
   const Context context = open_context();
@@ -358,7 +436,8 @@ TEST_F(DeviceTest, ACopyIsOneSystemCall)
   EXPECT_EQ(in_child([] {
               const Context context = open_context(CMA_OPEN_DEVICE);
               hooks::ioctl = [](int, unsigned long, void *argument) {
-                static_cast<cma_ioc_copy *>(argument)->copied = 1;
+                auto *copy = static_cast<cma_ioc_copy *>(argument);
+                copy->copied = copy->local_cnt;
                 return 0;
               };
               std::vector<iovec> list(1024, segment(0x1000, 1));
@@ -366,7 +445,7 @@ TEST_F(DeviceTest, ACopyIsOneSystemCall)
               ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
               const bool good = cma_read(context.get(), cma_pid(1), &byte, 1, 1) == 1 &&
                                 cma_writev(context.get(), cma_handle(1), list.data(),
-                                           1024, list.data(), 1024, CMA_LARGE) == 1;
+                                           1024, list.data(), 1024, CMA_LARGE) == 1024;
               ::syscall(SYS_exit, good ? 0 : 1);
               return 2;
             }),

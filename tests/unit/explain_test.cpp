@@ -3,8 +3,10 @@
 // cma_explain(): the cause and the remedy, in cases made for the purpose.
 #include "device.hpp"
 #include <cstring>
+#include <fstream>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -82,7 +84,7 @@ TEST_F(ExplainTest, Windows)
   EXPECT_THAT(explain(context, {}, -ENOENT), HasSubstr("no window"));
   EXPECT_THAT(explain(context, cma_handle(5), -EIDRM), HasSubstr("ended by its owner"));
   EXPECT_THAT(explain(context, cma_handle(5), -EACCES), HasSubstr("does not allow"));
-  EXPECT_THAT(explain(context, {}, -EOPNOTSUPP), HasSubstr("no windows"));
+  EXPECT_THAT(explain(context, {}, -EOPNOTSUPP), HasSubstr("Windows need"));
 }
 
 TEST_F(ExplainTest, InAForkedChild)
@@ -137,6 +139,8 @@ protected:
           char byte;
           EXPECT_EQ(cma_read(context.get(), cma_pid(peer.pid()), &byte, 0, 1), -EPERM);
           EXPECT_THAT(explain(context, cma_pid(peer.pid()), -EPERM), HasSubstr(words));
+          EXPECT_THAT(explain(context, cma_pid(peer.pid()), -EPERM),
+                      HasSubstr("cma_window_create"));
           return testing::Test::HasFailure() ? 1 : 0;
         }),
         0);
@@ -162,6 +166,45 @@ TEST_F(RefusalTest, MoreCapabilities)
 {
   const Peer root;
   expect_refused(root, drop_capabilities, "capabilities that this one has not");
+}
+
+// In a user namespace of its own, where the caller's ids are what they were.
+void enter_own_user_namespace()
+{
+  become_nobody();
+  const std::string map =
+      std::to_string(::getuid()) + " " + std::to_string(::getuid()) + " 1";
+  ASSERT_EQ(::unshare(CLONE_NEWUSER), 0);
+  std::ofstream("/proc/self/setgroups") << "deny";
+  std::ofstream("/proc/self/uid_map") << map;
+  std::ofstream("/proc/self/gid_map") << map;
+  ::prctl(PR_SET_DUMPABLE, 1);
+}
+
+bool has_user_namespaces()
+{
+  return in_child([] {
+           become_nobody();
+           return ::unshare(CLONE_NEWUSER);
+         }) == 0;
+}
+
+TEST_F(RefusalTest, SiblingUserNamespaces)
+{
+  if (!has_user_namespaces())
+    GTEST_SKIP() << "no user namespaces for ordinary users here";
+  const Peer sibling(enter_own_user_namespace);
+  expect_refused(sibling, enter_own_user_namespace, "in another user namespace");
+}
+
+TEST_F(RefusalTest, ParentUserNamespace)
+{
+  if (!has_user_namespaces())
+    GTEST_SKIP() << "no user namespaces for ordinary users here";
+  const Peer outside(become_nobody);
+  expect_refused(outside, enter_own_user_namespace, "in another user namespace");
+  const Peer root;
+  expect_refused(root, enter_own_user_namespace, "in another user namespace");
 }
 
 TEST_F(RefusalTest, Yama)

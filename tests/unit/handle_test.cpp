@@ -3,6 +3,7 @@
 // Handles of the system-call backend: what they are bound to, and when they end.
 #include "hooks.hpp"
 #include "support.hpp"
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <fcntl.h>

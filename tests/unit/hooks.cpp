@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ class Reset : public testing::EmptyTestEventListener {
     hooks::process_vm = nullptr;
     hooks::madvise = nullptr;
     hooks::mmap = nullptr;
+    hooks::seccomp_mode = nullptr;
     ::unsetenv("CMA_DEVICE");
   }
 };
@@ -83,6 +85,21 @@ int madvise(void *address, size_t length, int advice) noexcept
   if (const auto result = ask(hooks::madvise, advice))
     return static_cast<int>(report(*result));
   return static_cast<int>(::syscall(SYS_madvise, address, length, advice));
+}
+
+int prctl(int option, ...) noexcept
+{
+  unsigned long arguments[4];
+  va_list list;
+  va_start(list, option);
+  for (auto &argument : arguments)
+    argument = va_arg(list, unsigned long);
+  va_end(list);
+  if (option == PR_GET_SECCOMP)
+    if (const auto result = ask(hooks::seccomp_mode))
+      return static_cast<int>(report(*result));
+  return static_cast<int>(::syscall(SYS_prctl, option, arguments[0], arguments[1],
+                                    arguments[2], arguments[3]));
 }
 
 void *mmap(void *address, size_t length, int protection, int flags, int fd,

@@ -21,6 +21,7 @@ using Result = std::optional<ssize_t>;
 inline std::function<Result(int fd, unsigned long request, void *argument)> ioctl;
 inline std::function<Result(bool write, pid_t pid)> process_vm;
 inline std::function<Result(int advice)> madvise;
+inline std::function<Result()> seccomp_mode; // PR_GET_SECCOMP of prctl(2)
 
 // What libcma asks of mmap(2) for a descriptor, and what that returns.
 struct Map {

@@ -71,9 +71,46 @@ TEST_F(MapTest, AsksForWholePages)
 
 TEST_F(MapTest, PopulatesWhenAsked)
 {
-  ASSERT_EQ(map(0, page, CMA_MAP_POPULATE), 0);
-  EXPECT_EQ(asked.flags, MAP_SHARED | MAP_POPULATE);
+  cma_ioc_populate populated = {};
+  EXPECT_CALL(device, populate).WillOnce([&](cma_ioc_populate &populate) {
+    populated = populate;
+    return 0;
+  });
+  ASSERT_EQ(map(100, page, CMA_MAP_POPULATE), 0);
+  EXPECT_EQ(asked.flags, MAP_SHARED);
+  EXPECT_EQ(populated.size, sizeof(populated));
+  EXPECT_EQ(populated.flags, 0U);
+  EXPECT_EQ(populated.address, reinterpret_cast<std::uintptr_t>(address));
+  EXPECT_EQ(populated.length, page);
   EXPECT_EQ(cma_unmap(address, page), 0);
+}
+
+TEST_F(MapTest, IsAMappingEvenIfItCannotBePopulated)
+{
+  EXPECT_CALL(device, populate).WillOnce(Return(-ESRCH));
+  ASSERT_EQ(map(0, page, CMA_MAP_POPULATE), 0);
+  EXPECT_TRUE(is_mapped(static_cast<char *>(address), page));
+  EXPECT_EQ(cma_unmap(address, page), 0);
+}
+
+TEST_F(MapTest, IsNotPopulatedByAModuleThatCannot)
+{
+  EXPECT_CALL(device, info).WillRepeatedly([](cma_ioc_info &info) {
+    info = Device::plain_info;
+    info.features &= ~CMA_FEATURE_POPULATE;
+    return 0;
+  });
+  EXPECT_CALL(device, populate).Times(0);
+  context = open_context(CMA_OPEN_DEVICE);
+  ASSERT_EQ(map(0, page, CMA_MAP_POPULATE), 0);
+  EXPECT_EQ(cma_unmap(address, page), 0);
+}
+
+TEST_F(MapTest, IsNotPopulatedWithoutAMapping)
+{
+  EXPECT_CALL(device, populate).Times(0);
+  error = -ENXIO;
+  EXPECT_EQ(map(0, page, CMA_MAP_POPULATE), -ENXIO);
 }
 
 TEST_F(MapTest, MapsWhereItIsTold)
@@ -107,6 +144,34 @@ TEST_F(MapTest, RefusesWhatNoMappingCanBe)
             -EINVAL);
   for (const int handle : {0, -1})
     EXPECT_EQ(cma_map(context.get(), handle, 0, 1, PROT_READ, 0, &address), -EINVAL);
+}
+
+TEST_F(MapTest, ShowsAndHidesPages)
+{
+  for (const unsigned how : {CMA_SHOW_PAGES, CMA_SHOW_ONLY, CMA_HIDE_PAGES})
+    for (const int result : {0, -EFAULT}) {
+      EXPECT_CALL(device, show).WillOnce([=, this](cma_ioc_show &show) {
+        EXPECT_EQ(show.size, sizeof(show));
+        EXPECT_EQ(show.how, how);
+        EXPECT_EQ(show.address, reinterpret_cast<std::uintptr_t>(&error));
+        EXPECT_EQ(show.length, page);
+        return result;
+      });
+      EXPECT_EQ(cma_show(context.get(), how, &error, page), result);
+    }
+}
+
+TEST_F(MapTest, AModuleThatCannotIsNotAskedToShowPages)
+{
+  EXPECT_CALL(device, info).WillRepeatedly([](cma_ioc_info &info) {
+    info = Device::plain_info;
+    info.features &= ~CMA_FEATURE_SHOW;
+    return 0;
+  });
+  context = open_context(CMA_OPEN_DEVICE);
+  EXPECT_EQ(cma_show(context.get(), CMA_HIDE_PAGES, &error, page), -EOPNOTSUPP);
+  context = open_context(CMA_OPEN_SYSCALL);
+  EXPECT_EQ(cma_show(context.get(), CMA_HIDE_PAGES, &error, page), -EOPNOTSUPP);
 }
 
 TEST_F(MapTest, ErrorsAreReturned)

@@ -4,6 +4,7 @@
 // compared with the system calls themselves; the limits lifted by flags.
 #include "hooks.hpp"
 #include "support.hpp"
+#include <algorithm>
 #include <climits>
 #include <cstring>
 #include <numeric>

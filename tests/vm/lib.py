@@ -22,10 +22,16 @@ MODULE_BUILDS = CHECKOUT / "build" / "module"
 # The matrix: short name -> the Debian suite whose kernel it is.
 KERNELS = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "7.2": "forky"}
 SUITES = {suite: name for name, suite in KERNELS.items()}
-# Kernels that are built here (source_kernel.py) and are no part of the matrix: one with sanitizers, and
-# one that runs as an ordinary process, for native speed.
-DEBUG, UML = "debug", "uml"
-NAMES = [*KERNELS, DEBUG, UML]
+# Other flavours of the same suites' kernels: short name -> suite, and what Debian calls the flavour.
+FLAVOURS = {f"{name}-{flavour}": (KERNELS[name], f"{flavour}-amd64")
+            for name in ("6.1", "6.12") for flavour in ("rt", "cloud")}
+# The newest kernel that any of these suites carries, each with the suite whose root builds modules for it.
+NEXT = "next"
+NEXT_SUITES = {"trixie-backports": "trixie", "forky": "forky", "sid": "forky", "experimental": "forky"}
+# Kernels that are built here (source_kernel.py) and are no part of the matrix: one with sanitizers, one that
+# looks for data races, and one that runs as an ordinary process, for native speed.
+DEBUG, KCSAN, UML = "debug", "kcsan", "uml"
+NAMES = [*KERNELS, *FLAVOURS, NEXT, DEBUG, KCSAN, UML]
 
 # Which Debian package brings a command that the scripts call; packages.txt says why each is needed.
 PACKAGE_OF = {
@@ -81,9 +87,13 @@ def host_suite():
     return fields.get("VERSION_CODENAME", "").strip('"')
 
 
-def builds_here(name):
-    """Whether this machine's compiler builds modules for that kernel, rather than a root of its suite."""
-    return name not in KERNELS or KERNELS[name] == host_suite()
+def suite_of(name, kernel):
+    """The suite whose compiler builds modules for a kernel, kept at that path; its own, for one built here."""
+    if name in FLAVOURS:
+        return FLAVOURS[name][0]
+    if name == NEXT:
+        return (kernel / "suite").read_text().strip()
+    return KERNELS.get(name, host_suite())
 
 
 def cache(*parts):

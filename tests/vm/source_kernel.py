@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from lib import DEBUG, HERE, KERNELS, UML, die, remove_tree, require
+from lib import DEBUG, HERE, KCSAN, KERNELS, UML, die, remove_tree, require
 
 # What building a module reads of a built tree; the paths are those of Debian's own header packages.
 # The image is not among it, nor any object but the programs of scripts/ and tools/.
@@ -23,21 +23,25 @@ KEPT = ["Makefile", ".config", "Module.symvers", "include", "scripts", "arch/x86
 class SourceKernel:
     """What is built: NAME.config, over the source of a Debian suite's kernel."""
 
-    def __init__(self, name, branch, arch, image, kept, selects=()):
+    def __init__(self, name, branch, arch, image, kept, selects=(), base=None, variables=()):
         self.name, self.branch, self.arch, self.image, self.kept = name, branch, arch, image, KEPT + kept
         self.suite = KERNELS[branch]
         self.selects = selects  # hidden options, which only another option's "select" sets
+        self.configs = [base, name] if base else [name]  # a later one is laid over an earlier one
+        self.variables = variables  # of make, for the kernel and not for modules
         self.package = f"linux-source-{branch}"
 
     def settings(self):
         """The lines of the configuration that set something, without their comments."""
-        lines = (HERE / f"{self.name}.config").read_text().splitlines()
+        lines = "\n".join((HERE / f"{config}.config").read_text() for config in self.configs).splitlines()
         lines = [re.sub(r"\t+#.*", "", line).strip() for line in lines]
-        return [line for line in lines if re.match(r"CONFIG_|# CONFIG_\w+ is not set$", line)]
+        options = {match.group(1): line for line in lines
+                   if (match := re.match(r"(?:# )?(CONFIG_\w+)(?:=.| is not set$)", line))}
+        return list(options.values())
 
     def variant(self):
         """What tells this configuration's build from that of another one; comments make no difference."""
-        return hashlib.sha256("\n".join([*self.settings(), *self.selects]).encode()).hexdigest()[:8]
+        return hashlib.sha256("\n".join([*self.settings(), *self.selects, *self.variables]).encode()).hexdigest()[:8]
 
     def build(self, apt, work):
         """Make work what tests/vm/kernel promises of a kernel's directory."""
@@ -47,7 +51,7 @@ class SourceKernel:
         self.unpack(apt, source)
         with open(work.parent / "build.log", "w") as log:
             self.configure(source, log)
-            self.make(source, log, Path(self.image).name, "modules")
+            self.make(source, log, *self.variables, Path(self.image).name, "modules")
         self.keep(source, work)
         remove_tree(source)
 
@@ -113,6 +117,8 @@ class SourceKernel:
 
 SOURCE_KERNELS = {kernel.name: kernel for kernel in (
     SourceKernel(DEBUG, "6.1", "x86_64", "arch/x86/boot/bzImage", ["tools/objtool/objtool"]),
+    SourceKernel(KCSAN, "6.1", "x86_64", "arch/x86/boot/bzImage", ["tools/objtool/objtool"], base=DEBUG,
+                 variables=["KCSAN_SANITIZE=n"]),
     # The image is a program of this machine. Nothing in it that could be switched on uses hmm.
     SourceKernel(UML, "7.2", "um", "linux",
                  ["arch/um/Makefile*", "arch/um/include", "arch/x86/um/asm", "arch/x86/um/shared"],

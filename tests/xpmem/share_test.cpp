@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <functional>
 #include <sched.h>
 #include <sys/wait.h>
 #include <vector>
@@ -209,19 +210,74 @@ TEST_F(XpmemShare, OneProcessWithItself)
   munmap(again, pages * page);
 }
 
+/* A child that lives in its parent's memory acts for its parent. */
 TEST_F(XpmemShare, AProgramsTwoProcessesInOneMemory)
 {
-  const auto version = xpmem_version();
-  EXPECT_GT(version, 0);
-  static long result;
+  EXPECT_GT(xpmem_version(), 0);
+  const auto segment = shared(3);
+  static xpmem_apid_t permit;
   const pid_t child = vfork();
   if (child == 0) {
-    result = xpmem_version() < 0 ? errno : 0;
+    permit = get(segment);
     _exit(0);
   }
   waitpid(child, nullptr, 0);
-  EXPECT_EQ(result, XPMEM_ERRNO_NOPROC);
-  EXPECT_EQ(xpmem_version(), version);
+  char *const mine = attach(permit, pages);
+  ASSERT_NE(mine, failed) << strerror(errno);
+  EXPECT_EQ(filled(mine, pages, 3), pages);
+  EXPECT_EQ(xpmem_release(permit), 0);
+}
+
+/// Runs a closure in the first process of a new namespace: number 1, like any other such.
+bool first_of_a_namespace(const std::function<bool()> &work)
+{
+  const pid_t maker = fork();
+  if (maker == 0) {
+    const pid_t child = unshare(CLONE_NEWPID) == 0 ? fork() : -1;
+    if (child == 0)
+      _exit(getpid() == 1 && work() ? 0 : 1);
+    int status = -1;
+    waitpid(child, &status, 0);
+    _exit(status == 0 ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(maker, &status, 0);
+  return status == 0;
+}
+
+/* The number of a process does not tell that it is another one. */
+TEST_F(XpmemShare, AForkOfItsParentsNumber)
+{
+  const auto segment = shared(3);
+  EXPECT_TRUE(first_of_a_namespace([&] {
+    const auto permit = get(segment);
+    char *const mine = attach(permit, pages);
+    return first_of_a_namespace([&] {
+             const bool parents = xpmem_release(permit) == -1 && errno == ENOENT;
+             const auto own = get(segment);
+             return parents && own > 0 && attach(own, pages) != failed;
+           }) &&
+           filled(mine, pages, 3) == pages && xpmem_release(permit) == 0;
+  }));
+}
+
+/* But not where it would open the device for itself alone. */
+TEST_F(XpmemShare, TheFirstCallInAnothersMemoryIsRefused)
+{
+  const pid_t child = fork();
+  if (child == 0) {
+    static long result;
+    const pid_t grandchild = vfork();
+    if (grandchild == 0) {
+      result = xpmem_version() < 0 ? errno : 0;
+      _exit(0);
+    }
+    waitpid(grandchild, nullptr, 0);
+    _exit(result == XPMEM_ERRNO_NOPROC && xpmem_version() > 0 ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 } // namespace

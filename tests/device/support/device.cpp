@@ -2,11 +2,14 @@
 // The raw ioctls; see device.hpp.
 #include "device.hpp"
 
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <ostream>
 #include <sys/ioctl.h>
 #include <system_error>
+#include <thread>
 #include <unistd.h>
 
 namespace cma_test {
@@ -66,6 +69,35 @@ Outcome Device::close(int32_t handle) const
   auto request = sized<cma_ioc_close>();
   request.handle = handle;
   return call(CMA_IOC_CLOSE, &request);
+}
+
+Outcome Device::populate(uint64_t address, uint64_t length) const
+{
+  auto request = sized<cma_ioc_populate>();
+  request.address = address;
+  request.length = length;
+  return call(CMA_IOC_POPULATE, &request);
+}
+
+Outcome Device::show(uint32_t how, uint64_t address, uint64_t length) const
+{
+  auto request = sized<cma_ioc_show>();
+  request.how = how;
+  request.address = address;
+  request.length = length;
+  return call(CMA_IOC_SHOW, &request);
+}
+
+int64_t module_counter(const std::string &name)
+{
+  int64_t number = -1;
+  std::ifstream("/sys/class/misc/cma/" + name) >> number;
+  return number;
+}
+
+void outlast_verdicts()
+{
+  std::this_thread::sleep_for(std::chrono::milliseconds(Device().info().verdict_ms + 30));
 }
 
 } // namespace cma_test

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <iosfwd>
+#include <string>
 #include <utility>
 
 namespace cma_test {
@@ -59,6 +60,12 @@ inline Outcome fails(int error)
 }
 std::ostream &operator<<(std::ostream &out, const Outcome &outcome);
 
+/// The result, or -errno, for what is to be one number.
+inline long as_returned(const Outcome &outcome)
+{
+  return outcome.error != 0 ? -outcome.error : outcome.result;
+}
+
 /// A structure of the ABI, zero but for its size.
 template<class Struct>
 Struct sized()
@@ -86,9 +93,18 @@ public:
   /// The result is the handle.
   Outcome open(uint32_t peer_type, int32_t peer) const;
   Outcome close(int32_t handle) const;
+  Outcome populate(uint64_t address, uint64_t length) const;
+  /// how: CMA_SHOW_* or CMA_HIDE_PAGES
+  Outcome show(uint32_t how, uint64_t address, uint64_t length) const;
 
 private:
   Fd fd_;
 };
+
+/// What the module counts under that name, in /sys/class/misc/cma; -1 without it.
+int64_t module_counter(const std::string &name);
+
+/// Until no verdict of before is good any more; the jiffies may be 10 ms long.
+void outlast_verdicts();
 
 } // namespace cma_test

@@ -3,6 +3,7 @@
 #include "helper.hpp"
 #include "twin.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>

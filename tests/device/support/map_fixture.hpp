@@ -43,6 +43,11 @@ protected:
   {
     return {device.fd(), handle, base, length, protection};
   }
+  /// Of so many pages of the mapping: CMA_SHOW_PAGES and so on.
+  Outcome show(const Mapping &mapping, unsigned how, size_t first, size_t count) const
+  {
+    return device.show(how, mapping.at(first * page), count * page);
+  }
 
   uintptr_t base = 0;
   std::optional<Peer> owner;
@@ -54,9 +59,9 @@ protected:
 class OwnMapping {
 public:
   OwnMapping(pid_t owner, uintptr_t from, size_t length,
-             int protection = PROT_READ | PROT_WRITE, int flags = MAP_SHARED)
+             int protection = PROT_READ | PROT_WRITE)
       : handle_(static_cast<int32_t>(device_.open(CMA_PEER_PID, owner).result)),
-        mapping_(device_.fd(), handle_, from, length, protection, flags)
+        mapping_(device_.fd(), handle_, from, length, protection)
   {
     errno = mapping_.error();
     require(mapping_.error() == 0, "mmap of the device");
@@ -64,6 +69,10 @@ public:
 
   const Device &device() const { return device_; }
   int32_t handle() const { return handle_; }
+  void populate(size_t length) const
+  {
+    require(device_.populate(mapping_.at(0), length) == gives(0), "CMA_IOC_POPULATE");
+  }
   volatile uint8_t *at(size_t offset) const
   {
     return reinterpret_cast<volatile uint8_t *>(mapping_.at(offset));

@@ -7,10 +7,10 @@
 namespace cma_test {
 
 Mapping::Mapping(int fd, int32_t handle, uint64_t offset, size_t length, int protection,
-                 int flags)
+                 int flags, uintptr_t place)
     : length_(length)
 {
-  void *at = mmap(nullptr, length, protection, flags, fd,
+  void *at = mmap(reinterpret_cast<void *>(place), length, protection, flags, fd,
                   static_cast<off_t>(CMA_MAP_OFFSET(handle, offset)));
   if (at == MAP_FAILED)
     error_ = errno;

@@ -18,9 +18,9 @@ public:
   static constexpr int bus = -1;
   static constexpr int segv = -2;
 
-  /// Maps; error() tells how that went.
+  /// Maps, at that place if one is given; error() tells how that went.
   Mapping(int fd, int32_t handle, uint64_t offset, size_t length, int protection,
-          int flags = MAP_SHARED);
+          int flags = MAP_SHARED, uintptr_t place = 0);
   Mapping(const Mapping &) = delete;
   Mapping &operator=(const Mapping &) = delete;
   ~Mapping();

@@ -148,6 +148,11 @@ uintptr_t make_memory(Kind kind, size_t size)
   return reinterpret_cast<uintptr_t>(memory);
 }
 
+bool has_huge_pages()
+{
+  return access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+}
+
 void renew(uintptr_t address, size_t size)
 {
   if (mmap(to_pointer(address), size, PROT_READ | PROT_WRITE,

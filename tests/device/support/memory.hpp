@@ -34,6 +34,8 @@ const char *name_of(Kind kind);
 /// Maps memory with unmapped pages on both sides; 0 with errno if this system
 /// has none of that kind. size must be a multiple of the kind's page.
 uintptr_t make_memory(Kind kind, size_t size);
+/// Whether this kernel knows transparent huge pages; one with PREEMPT_RT does not.
+bool has_huge_pages();
 
 /// Maps fresh zero pages over a range, whatever was there.
 void renew(uintptr_t address, size_t size);

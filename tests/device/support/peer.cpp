@@ -35,6 +35,13 @@ void give_up(const char *what)
   _exit(gave_up);
 }
 
+void die_with(pid_t parent)
+{
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent)
+    _exit(0);
+}
+
 int pidfd_open(pid_t pid)
 {
   return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));

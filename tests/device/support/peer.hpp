@@ -14,10 +14,12 @@
 #include "device.hpp"
 
 #include <array>
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <new>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <type_traits>
 
 namespace cma_test {
@@ -30,6 +32,20 @@ inline void require(bool condition, const char *what)
 {
   if (!condition)
     give_up(what);
+}
+
+/// In a child: end when the thread of `parent` that forked it does. One that has ended
+/// already sends no signal, and whatever the child has open would stay in use.
+void die_with(pid_t parent);
+
+/// Kills children of the test's, and reaps them.
+template<class Pids>
+void end_all(const Pids &pids)
+{
+  for (const pid_t pid : pids)
+    kill(pid, SIGKILL);
+  for (const pid_t pid : pids)
+    waitpid(pid, nullptr, 0);
 }
 
 class Peer {

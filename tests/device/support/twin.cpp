@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
@@ -47,6 +48,30 @@ std::string difference(const std::vector<uint8_t> &reference,
          " and not " + std::to_string(*a);
 }
 
+/// Holes in memory of ours, filled for a while, so that nothing else is mapped there.
+class Plugs {
+public:
+  explicit Plugs(const Arena &arena)
+  {
+    for (size_t offset = 0; offset < arena.size(); offset += page) {
+      void *there = reinterpret_cast<void *>(arena.at(offset));
+      if (mmap(there, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+               -1, 0) == there)
+        plugs_.push_back(arena.at(offset));
+    }
+  }
+  Plugs(const Plugs &) = delete;
+  Plugs &operator=(const Plugs &) = delete;
+  ~Plugs()
+  {
+    for (const uintptr_t plug : plugs_)
+      unmap(plug, page);
+  }
+
+private:
+  std::vector<uintptr_t> plugs_;
+};
+
 } // namespace
 
 const char *name_of(Route route)
@@ -68,6 +93,10 @@ const char *name_of(Route route)
     return "handle, strict";
   case Route::Window:
     return "window";
+  case Route::First:
+    return "libcma, at first";
+  case Route::Later:
+    return "libcma, later";
   }
   return "?";
 }
@@ -134,11 +163,43 @@ Twin::~Twin()
   unmap(local_.base(), local_.size());
 }
 
+const Context &Twin::context(Route route)
+{
+  const Plugs plugs(local_);
+  if (route == Route::First)
+    return first_ = open_context(CMA_OPEN_DEVICE);
+  if (!later_)
+    later_ = open_context(CMA_OPEN_DEVICE);
+  known_ = known_ || make_known(later_, target_.pid, remote_.base());
+  return later_;
+}
+
+Outcome Twin::carry_out(Route route, const Call &call)
+{
+  if (route != Route::First && route != Route::Later)
+    return run(device_, route, target_, call);
+  return outcome_of((call.write ? cma_writev : cma_readv)(
+      context(route).get(), cma_pid(target_.pid), call.local, call.local_count,
+      call.remote, call.remote_count, call.flags));
+}
+
+Outcome Twin::copy(Route route, const Call &call, cma_request &request)
+{
+  request = {};
+  request.peer = cma_pid(target_.pid);
+  request.flags = call.flags | (call.write ? CMA_WRITE : 0);
+  request.local = call.local;
+  request.local_count = call.local_count;
+  request.remote = call.remote;
+  request.remote_count = call.remote_count;
+  return outcome_of(cma_copy(context(route).get(), &request));
+}
+
 Twin::Picture Twin::take(Route route, const Call &call)
 {
   local_.put(local_before_);
   remote_.put(remote_before_);
-  const Outcome outcome = run(device_, route, target_, call);
+  const Outcome outcome = carry_out(route, call);
   return {outcome, local_.bytes(), remote_.bytes()};
 }
 
@@ -149,7 +210,12 @@ Outcome Twin::same(const Request &request)
 
 Outcome Twin::same(const Call &call)
 {
-  return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle});
+  // What only an ioctl takes is no flag of libcma's.
+  constexpr uint32_t flags = CMA_MANY | CMA_LARGE | CMA_STRICT;
+  if ((call.flags & ~flags) != 0)
+    return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle});
+  return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle,
+                     Route::First, Route::Later});
 }
 
 Outcome Twin::same(const Call &call, std::initializer_list<Route> routes)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * The same request by every road. A Route is a way to carry a request out:
- * the system call, which is the reference, and the ways of the device. A Twin
+ * the system call, which is the reference, the ways of the device, and libcma. A Twin
  * holds a peer and memory on both sides, and runs a request by each route on
  * memory that is filled alike before every run; result, errno and every byte
  * of both sides, the untouched ones too, must come out as they did by the
@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "library.hpp"
 #include "memory.hpp"
 #include "peer.hpp"
 
@@ -26,6 +27,8 @@ enum class Route {
   Handle,
   HandleStrict,
   Window, ///< a handle, too: remote addresses are offsets from the window's beginning
+  First,  ///< libcma by pid, from a peer that is new to it: the system call's
+  Later,  ///< libcma by pid, from a peer that is not: the module's
 };
 constexpr std::initializer_list<Route> device_routes = {
     Route::Pid,         Route::PidStrict, Route::Pidfd,
@@ -93,6 +96,8 @@ public:
   Outcome same(const Call &call);
   /// As same(), by these device routes alone.
   Outcome same(const Call &call, std::initializer_list<Route> routes);
+  /// By cma_copy(), which reports a fault; First or Later.
+  Outcome copy(Route route, const Call &call, cma_request &request);
 
 private:
   struct Picture {
@@ -101,8 +106,14 @@ private:
     std::vector<uint8_t> remote;
   };
   Picture take(Route route, const Call &call);
+  Outcome carry_out(Route route, const Call &call);
+  /// The contexts of First, each time anew, and of Later.
+  const Context &context(Route route);
 
   Device device_;
+  Context first_;
+  Context later_;
+  bool known_ = false; ///< to the latter
   Peer peer_;
   Arena local_;
   Arena remote_;

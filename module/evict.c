@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Eviction: how many chunks there may be, and which of them goes.
+ *
+ * Every chunk that is in the table is in lists with the next victim first: of
+ * all chunks and of its space's, for the bounds; and of those that are charged
+ * to the same memory cgroup (and lie in the same node), for the shrinker, so
+ * that a cgroup without room loses chunks of its own, and nobody else does. A
+ * chunk that was used since it was last looked at goes to the end instead, once.
+ *
+ * Whoever takes a chunk out of the table and the first two, under
+ * cmad_chunks_lock, destroys it, and that takes it out of the third. It sleeps,
+ * and may wait for the end of an invalidation by the very thread that wants
+ * memory; so a work item does it. But reclaim gives up, and calls the OOM killer,
+ * if memory comes back too late: what needs no waiting is freed on the spot.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+#include <linux/workqueue.h>
+
+#include "compat/shrinker.h"
+#include "private.h"
+#include "space.h"
+
+#define TOTAL_DEFAULT 4096
+#define EACH_DEFAULT 1024
+#define PATIENCE 64	/* chunks in use that a search for a victim passes over */
+#define GOING_MAX 1024	/* evicted, before others wait until they are freed */
+
+unsigned int cmad_max_chunks = TOTAL_DEFAULT;
+module_param_named(max_chunks, cmad_max_chunks, uint, 0644);
+MODULE_PARM_DESC(max_chunks,
+		 "Chunks of 2 MB whose translations are kept in total (default 4096, 0: none for copies, 4096 for mappings)");
+
+static unsigned int max_chunks_per_space = EACH_DEFAULT;
+module_param(max_chunks_per_space, uint, 0644);
+MODULE_PARM_DESC(max_chunks_per_space,
+		 "Chunks of 2 MB whose translations are kept of one process (default 1024, 0: as max_chunks)");
+
+static LIST_HEAD(chunks);	/* all, the next victim first; cmad_chunks_lock */
+static unsigned int nr_chunks;	/* there; cmad_chunks_lock */
+static atomic_t nr_all;	/* and those that are not freed yet */
+
+struct list_lru cmad_chunk_lru;	/* all, by who is charged for them */
+static struct shrinker *chunk_shrinker;
+
+/* Who asks whether there is room reads them without the lock. */
+static void chunks_change(struct cmad_space *space, int by)
+{
+	WRITE_ONCE(space->nr_chunks, space->nr_chunks + by);
+	WRITE_ONCE(nr_chunks, nr_chunks + by);
+}
+
+void cmad_evict_add(struct cmad_chunk *chunk)
+{
+	lockdep_assert_held(&cmad_chunks_lock);
+	list_add_tail(&chunk->all, &chunks);
+	list_add_tail(&chunk->sibling, &chunk->space->siblings);
+	chunks_change(chunk->space, 1);
+}
+
+void cmad_evict_del(struct cmad_chunk *chunk)
+{
+	lockdep_assert_held(&cmad_chunks_lock);
+	list_del(&chunk->all);
+	list_del(&chunk->sibling);
+	chunks_change(chunk->space, -1);
+}
+
+static void chunk_evict(struct work_struct *work)
+{
+	struct cmad_chunk *chunk = container_of(work, struct cmad_chunk, evict);
+	struct cmad_space *space = chunk->space;
+
+	cmad_chunk_destroy(chunk);
+	cmad_space_put(space);
+}
+
+void cmad_evict_init_chunk(struct cmad_chunk *chunk)
+{
+	INIT_WORK(&chunk->evict, chunk_evict);
+}
+
+/* Take @chunk to evict it; false if it is being filled. */
+static bool take(struct cmad_chunk *chunk)
+{
+	lockdep_assert_held(&cmad_chunks_lock);
+	/* A space without references takes itself apart. */
+	if (!refcount_inc_not_zero(&chunk->space->refs))
+		return false;
+	if (cmad_chunk_take(chunk))
+		return true;
+	cmad_space_put(chunk->space);
+	return false;
+}
+
+/* Evict what was taken. Waits for nothing, under whatever lock. */
+static void evict(struct cmad_chunk *chunk)
+{
+	cmad_chunk_strip(chunk);
+	queue_work(cmad_wq, &chunk->evict);
+	cmad_count(evictions, 1);
+}
+
+/* Whether it was used since this was asked last. */
+static bool was_used(struct cmad_chunk *chunk)
+{
+	if (!READ_ONCE(chunk->used))
+		return false;
+	WRITE_ONCE(chunk->used, false);
+	return true;
+}
+
+static struct cmad_chunk *next_victim(struct cmad_space *space)
+{
+	if (space)
+		return list_first_entry_or_null(&space->siblings,
+						struct cmad_chunk, sibling);
+	return list_first_entry_or_null(&chunks, struct cmad_chunk, all);
+}
+
+/*
+ * Evict one chunk, of @space or of all: the first in line that was not used
+ * since it was last looked at. False if none of a few is so; if it @must be,
+ * one that was used goes, too, and false means that all are being filled.
+ */
+static bool evict_one(struct cmad_space *space, bool must)
+{
+	struct cmad_chunk *chunk;
+	unsigned int looks, max;
+	bool done = false;
+
+	spin_lock(&cmad_chunks_lock);
+	max = PATIENCE + (must ? nr_chunks : 0);
+	for (looks = 0; looks < max && !done; looks++) {
+		chunk = next_victim(space);
+		if (!chunk)
+			break;
+		list_move_tail(&chunk->all, &chunks);
+		list_move_tail(&chunk->sibling, &chunk->space->siblings);
+		done = (!was_used(chunk) || looks >= PATIENCE) && take(chunk);
+	}
+	spin_unlock(&cmad_chunks_lock);
+	if (done)
+		evict(chunk);
+	return done;
+}
+
+static enum lru_status lru_evict(CMAD_LRU_WALK_ARGS(item, list, arg))
+{
+	struct cmad_chunk *chunk = container_of(item, struct cmad_chunk, lru);
+	bool done;
+
+	if (was_used(chunk))
+		return LRU_ROTATE;
+	spin_lock(&cmad_chunks_lock);
+	done = take(chunk);
+	spin_unlock(&cmad_chunks_lock);
+	if (!done)
+		return LRU_ROTATE;
+	evict(chunk);
+	list_lru_isolate(list, item);
+	return LRU_REMOVED;
+}
+
+static unsigned long shrink_count(struct shrinker *shrinker,
+				  struct shrink_control *sc)
+{
+	return list_lru_shrink_count(&cmad_chunk_lru, sc) ?: SHRINK_EMPTY;
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker,
+				 struct shrink_control *sc)
+{
+	return list_lru_shrink_walk(&cmad_chunk_lru, sc, lru_evict, NULL);
+}
+
+/* Below @max, by eviction if need be: by two, if the bound was lowered. */
+static bool evict_below(unsigned int max, const unsigned int *nr,
+			struct cmad_space *space, bool must)
+{
+	int i;
+
+	for (i = 0; i < 2 && READ_ONCE(*nr) >= max; i++)
+		if (!evict_one(space, must))
+			return false;
+	return true;
+}
+
+/* Chunks that are in no list any more, and not freed; and a few new ones. */
+static bool many_go(void)
+{
+	return atomic_read(&nr_all) - (int)READ_ONCE(nr_chunks) > GOING_MAX;
+}
+
+/*
+ * Room for one more chunk of @space; false if there is none. Copies do without;
+ * for mappings it @must be, so that their chunks take the place of others, and
+ * those that are evicted have to be gone before more are. Then only chunks that
+ * are being filled, no more than there are faults at a time, exceed the bound.
+ */
+bool cmad_evict_make_room(struct cmad_space *space, bool must)
+{
+	unsigned int total = READ_ONCE(cmad_max_chunks);
+	unsigned int each = READ_ONCE(max_chunks_per_space);
+
+	if (!must && (!total || !each || many_go()))
+		return false;
+	if (many_go() && wait_var_event_killable(&nr_all, !many_go()))
+		return false;
+	return evict_below(each ?: EACH_DEFAULT, &space->nr_chunks, space, must) &&
+	       evict_below(total ?: TOTAL_DEFAULT, &nr_chunks, NULL, must);
+}
+
+void cmad_evict_count(void)
+{
+	atomic_inc(&nr_all);
+	cmad_count(chunks, 1);
+}
+
+/* A chunk was freed. */
+void cmad_evict_uncount(void)
+{
+	cmad_count(chunks, -1);
+	atomic_dec(&nr_all);
+	wake_up_var(&nr_all);
+}
+
+int __init cmad_evict_init(void)
+{
+	chunk_shrinker = cmad_shrinker_register(&cmad_chunk_lru, shrink_count,
+						shrink_scan);
+	return chunk_shrinker ? 0 : -ENOMEM;
+}
+
+/* No evictions are queued from now on. */
+void cmad_evict_stop(void)
+{
+	cmad_shrinker_free(chunk_shrinker);
+}
+
+/* All spaces are gone, and their chunks with them. */
+void cmad_evict_exit(void)
+{
+	list_lru_destroy(&cmad_chunk_lru);
+}
