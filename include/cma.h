@@ -403,7 +403,8 @@ struct cma_request {
  * peer that dies, or a window that ends, ends the copy short. With
  * CMA_INTERRUPTIBLE it does not go on: the caller gets the short count, and
  * cma_request.fault_side CMA_SIDE_NONE, or -EINTR. The system calls do not end
- * at signals; there it has no effect.
+ * at signals; there it has no effect. To go on, the lists are read again: those of
+ * such a copy must not lie in memory that it writes to.
  *
  * @param context from cma_open()
  * @param[in,out] request what to copy; its out fields are always written
