@@ -33,7 +33,7 @@
 
 #include "private.h"
 
-#define HASH_BITS_USERS 8
+#define HASH_BITS_USERS 12	/* one who was given subordinate uids can be 65536 users */
 #define MEMORY_SHARE 32
 #define LIMIT_MIN 256U
 /* About, each with what it may be the last to hold: a space, and a peer's procfs. */
