@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * cma run: starts a command with libcma-process-vm.so preloaded, and becomes it,
- * so that its exit status, its signals and its terminal are its own.
+ * so that its exit status, its signals and its terminal are its own. What the policy
+ * asks of the command's processes, the library does in each (consent.cpp there).
  */
 #include <array>
 #include <cerrno>
@@ -87,7 +88,15 @@ void tell(const std::string &path)
                explain_device(limits.device_error));
 }
 
-void run(std::vector<std::string> command, bool verbose)
+void set_policy(const std::string &policy)
+{
+  if (policy == "ptrace")
+    unsetenv("CMA_RUN_POLICY");
+  else
+    setenv("CMA_RUN_POLICY", policy.c_str(), 1);
+}
+
+void run(std::vector<std::string> command, const std::string &policy, bool verbose)
 {
   std::string path = find_library();
   if (verbose)
@@ -95,6 +104,7 @@ void run(std::vector<std::string> command, bool verbose)
   warn_of_bystander(command[0]);
   preload(path);
   please_sanitizers();
+  set_policy(policy);
   std::vector<char *> arguments;
   arguments.reserve(command.size() + 1);
   for (std::string &argument : command)
@@ -115,9 +125,16 @@ void add_run(CLI::App &app)
       "Run a command whose process_vm_readv and process_vm_writev /dev/cma answers");
   auto verbose = std::make_shared<bool>(false);
   command->add_flag("-v,--verbose", *verbose, "Say what is preloaded, and what serves");
+  auto policy = std::make_shared<std::string>("ptrace");
+  command
+      ->add_option("--policy", *policy,
+                   "What the command's processes let their peers do: what ptrace's rules "
+                   "allow, or with their consent also what Yama (ptrace_scope 1) refuses")
+      ->check(CLI::IsMember({"ptrace", "consent"}))
+      ->capture_default_str();
   auto arguments = std::make_shared<std::vector<std::string>>();
   command->add_option("COMMAND", *arguments, "The command, and its arguments")
       ->required();
   command->positionals_at_end(); /* from COMMAND on, nothing is an option of ours */
-  command->callback([arguments, verbose] { run(*arguments, *verbose); });
+  command->callback([arguments, policy, verbose] { run(*arguments, *policy, *verbose); });
 }

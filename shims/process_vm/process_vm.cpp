@@ -13,7 +13,7 @@
  *    system calls agree by contract; in any doubt (no device, another ABI, an
  *    error that process_vm_* does not know, a refusal) the real call is made.
  *    That is always possible: a copy that failed has moved nothing.
- *  - No allocation, lock, C++ runtime, or libc call but secure_getenv(3), once:
+ *  - No allocation, lock, C++ runtime, or libc call, once main() has begun:
  *    callable from any thread and from signal handlers; errno is set by a
  *    failure and otherwise never touched.
  *  - Files are opened before main() and never again, nor closed: open(2) takes
