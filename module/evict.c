@@ -224,6 +224,7 @@ void cmad_evict_uncount(void)
 {
 	cmad_count(chunks, -1);
 	atomic_dec(&nr_all);
+	smp_mb__after_atomic(); /* as wake_up_var() wants it */
 	wake_up_var(&nr_all);
 }
 
