@@ -40,14 +40,23 @@ inline copy_cached(o, store)
 		:: else -> killed = is_ended()
 		fi;
 		d_step {
-			check_chunk(c);
+			check_entries(c);
 			done = !killed && chunk[c].read && (!store || chunk[c].write);
-			looked_at = chunk[c].frame
+			looked_at = chunk[c].frame;
+			seen_asked = chunk[c].asked;
+			seen_answers = answers
 		};
 		if
 		:: done ->
 			d_step { use(o, looked_at, store) };
-			d_step { use(o, looked_at, store) }
+			d_step {
+				check_entries(c);
+				use(o, looked_at, store);
+				/* young.c: cmad_young_mark() */
+				chunk[c].idle = chunk[c].idle && !seen_asked;
+				unseen = chunk[c].idle && answers == seen_answers;
+				assert(!unseen)
+			}
 		:: else
 		fi;
 		if
@@ -125,6 +134,41 @@ inline window_end(o)
 
 /* ---- a chunk's end ---- */
 
+/* A list of cmad_chunk_lru. Only scenarios with a shrinker have one. */
+#ifdef SHRINKER
+bool lru_locked;
+
+inline lru_lock()
+{
+	atomic { !lru_locked -> lru_locked = true }
+}
+
+inline lru_unlock()
+{
+	lru_locked = false
+}
+
+/* compat/shrinker.h: cmad_lru_add(), cmad_lru_del() */
+inline lru_add(c)
+{
+	lru_lock();
+	d_step { check_chunk(c); chunk[c].listed = true; lru_unlock() }
+}
+
+inline lru_del(c)
+{
+	if
+	:: MUTATION(STAYS_IN_LIST)
+	:: else ->
+		lru_lock();
+		d_step { chunk[c].listed = false; lru_unlock() }
+	fi
+}
+#else
+#define lru_add(c) skip
+#define lru_del(c) skip
+#endif
+
 /* chunk.c: chunk_take(), under chunks_lock; c: what was taken */
 inline chunk_take(o)
 {
@@ -142,6 +186,7 @@ inline chunk_take(o)
 /* chunk.c: chunk_destroy(), chunk_release() */
 inline chunk_destroy(o, c)
 {
+	lru_del(c);
 	if
 	:: MUTATION(NOTIFIER_GOES_FIRST) -> notifier_remove(o, chunk[c].notifier)
 	:: else
@@ -166,7 +211,7 @@ inline chunk_destroy(o, c)
 	fi;
 	if
 	:: MUTATION(FREED_WITHOUT_RCU)
-	:: else -> !steps
+	:: else -> !steps && (!readers || MUTATION(ASKS_WITHOUT_RCU))
 	fi;
 	d_step {
 		freed_twice = chunk[c].freed;

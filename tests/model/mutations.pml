@@ -69,3 +69,45 @@
 #define FILL_NEVER_GIVES_UP 29
 /* starve-elsewhere: starved: one notifier for all of an address space: changes elsewhere count, too (one-notifier) */
 #define ONE_NOTIFIER 30
+/* reclaim-copied: freed: who evicts frees the entries without the chunk's lock */
+#define STRIPS_WITHOUT_LOCK 31
+/* reclaim: stale: the entries are freed although pages are mapped from them */
+#define STRIPS_WHAT_IS_MAPPED 32
+/* reclaim: deadlock: the shrinker takes apart what it evicts, in place of a work item */
+#define SHRINKER_DESTROYS 33
+/* reclaim: freed: a chunk that was taken by the bounds stays where the shrinker finds it */
+#define STAYS_IN_LIST 34
+/* reclaim: freed: a chunk is shown to the shrinker by one who has no reference on it */
+#define LISTED_WITHOUT_REFERENCE 35
+/* reclaim-copied: freed: who asks what was used holds off no end of a chunk */
+#define ASKS_WITHOUT_RCU 36
+/* asked: table: who asks what was used looks at page tables that may go */
+#define ASKS_WITHOUT_VIEWS_LOCK 37
+/* asked: deadlock: who asks what was used, with a page table lock, waits for the views' lock */
+#define ASK_WAITS 38
+/* reclaim-copied: unseen: copies leave their marks only after those there were cleared */
+#define ASKED_TOO_LATE 39
+/* space: freed: an eviction holds no reference on the space of what it evicts */
+#define EVICTS_WITHOUT_SPACE 40
+/* space: freed: the sweep holds no reference on a space whose mm_struct it gives back */
+#define SWEEPS_WITHOUT_REFERENCE 41
+/* space: freed: a work item of a space is not waited for before that is freed */
+#define REAP_NOT_CANCELLED 42
+/* space: freed: whoever asks what was used does so of a space that nothing holds for that */
+#define YOUNG_WITHOUT_HOLD 43
+/* space: kept: two who charge for a space at once both do */
+#define CHARGED_TWICE 44
+/* space: kept: what is charged after the mm_struct was given back stays so */
+#define CHARGE_STAYS 45
+/* room: deadlock: nobody is woken where a chunk is freed */
+#define FREED_WITHOUT_WAKE_UP 46
+/* room: deadlock: those who wait are woken before the chunk is not counted any more */
+#define WAKES_TOO_EARLY 47
+/* room: deadlock: who waits looks first, and then queues */
+#define LOOKS_BEFORE_QUEUEING 48
+/* room: many: mappings do not wait for those that were evicted to be freed */
+#define WAITS_FOR_NOBODY 49
+/* user: freed: who uncharges the last takes the user out of the table after the lock */
+#define UNLINKED_TOO_LATE 50
+/* user: many: who found no user does not look again under the lock */
+#define TWO_OF_ONE_USER 51

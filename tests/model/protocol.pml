@@ -15,6 +15,7 @@
  *  - nobody enters or clears page table entries while the mapper, who was told,
  *    frees the tables [table];
  *  - a chunk is freed once, and not used afterwards [freed];
+ *  - a copy is told to whoever asks what was used, within it or next [unseen];
  *  - whatever is begun comes to an end: no deadlock, no wait that nobody ends
  *    [invalid end state], no try that is repeated for ever [non-progress cycle].
  *
@@ -22,9 +23,9 @@
  *
  * A scenario (scenarios/) says how many processes, chunks and threads there are,
  * and includes this. MUTATION(x) stands where a fault is put in on purpose, which
- * "run" has to find.
+ * "run" has to find. The scenarios room, space and user are models of their own.
  */
-bool stale, late, table_is_gone, freed_twice, used_freed;
+bool stale, late, table_is_gone, freed_twice, used_freed, unseen;
 
 typedef chunk_t {
 	rwsem lock;
@@ -35,6 +36,10 @@ typedef chunk_t {
 	bool mapped;
 	bool dead;
 	bool freed;
+	bool stripped;		/* the entries are freed */
+	bool listed;		/* in cmad_chunk_lru */
+	bool asked;
+	bool idle;		/* its bit in young is clear */
 	byte refs;		/* 0: taken out of the table, or not made yet */
 	interval_notifier notifier;
 }
@@ -49,7 +54,8 @@ typedef view_t {
 	interval_notifier notifier;	/* on the mapper */
 	mtype table;
 	byte pte;		/* the frame that is mapped, or 0 */
-	bool pte_write
+	bool pte_write;
+	bool accessed
 }
 
 space_of_process mm[PROCESSES];
@@ -58,6 +64,9 @@ byte cached[PROCESSES];		/* the table of chunks, by the owner */
 chunk_t chunk[CHUNKS];
 view_t view[VIEWS];
 byte steps;			/* under way */
+byte readers;			/* of RCU, which are no steps */
+byte answers;			/* that the page was used, which then counts as unused */
+bool page_table_locked[PROCESSES];	/* by one who asks what was used there */
 byte frames;			/* that were given out so far */
 
 bool ended;			/* window->ended */
@@ -71,8 +80,8 @@ bool gone;			/* CMA_IOC_WINDOW_DESTROY has returned */
 /* What each thread has of its own. */
 #define LOCALS \
 	byte c = NONE, ic, zv, begun, looked_at; \
-	bool ok, got, shown, done, killed, seen_write; \
-	byte tries
+	bool ok, got, shown, done, killed, seen_write, seen_asked; \
+	byte tries, seen_answers
 
 /* An access of a mapper's, or of a copy: one that the processor makes. */
 inline use(o, f, store)
@@ -81,6 +90,13 @@ inline use(o, f, store)
 	assert(!stale);
 	late = gone;
 	assert(!late)
+}
+
+/* Its entries are being looked at. */
+inline check_entries(c)
+{
+	used_freed = chunk[c].freed || chunk[c].stripped;
+	assert(!used_freed)
 }
 
 inline check_chunk(c)
@@ -117,7 +133,8 @@ inline zap_begin(m)
 inline view_zap(v)
 {
 	zap_begin(MAPPER(v));
-	d_step {
+	atomic {
+		!page_table_locked[MAPPER(v)];
 		table_is_gone = view[v].table == DOOMED;
 		assert(!table_is_gone);
 		view[v].pte = 0;
@@ -373,216 +390,6 @@ inline fill_chunk(o, want)
 	d_step { looked_at = 0; seen_write = false }
 }
 
-/* ---- faults of those who map ---- */
-
-/* unmap.c: cmad_view_lock(), view_revive() */
-inline lock_view(o, v)
-{
-	if
-	:: MUTATION(FAULT_WITHOUT_VIEWS_LOCK)
-	:: else -> down_read(views_lock[o])
-	fi;
-	do
-	:: !view[v].alive && !MUTATION(NO_REVIVAL) ->
-		if
-		:: MUTATION(FAULT_WITHOUT_VIEWS_LOCK)
-		:: else -> up_read(views_lock[o])
-		fi;
-		down_write(views_lock[o]);
-		view[v].alive = true;
-		up_write(views_lock[o]);
-		if
-		:: MUTATION(FAULT_WITHOUT_VIEWS_LOCK)
-		:: else -> down_read(views_lock[o])
-		fi
-	:: else -> break
-	od
-}
-
-/*
- * fault.c: map_from(), map_locked(). done: there is nothing that a fill could better. A write
- * that finds the page mapped for reading gets it for writing, in one step.
- */
-inline map_from(o, v, store)
-{
-	if
-	:: view[v].table == NO_TABLE -> view[v].table = TABLE
-	:: else
-	fi;
-	lock_view(o, v);
-	down_write(chunk[c].lock);
-	/* fault.c: chunk_shows() */
-	d_step {
-		check_chunk(c);
-		got = chunk[c].read && (!store || chunk[c].write) && !is_ended() && !chunk[c].dead
-	};
-	d_step {
-		if
-		:: got ->
-			table_is_gone = view[v].table == DOOMED;
-			assert(!table_is_gone);
-			chunk[c].mapped = true;
-			view[v].pte = chunk[c].frame;
-			view[v].pte_write = chunk[c].write;
-			done = true
-		:: else
-		fi;
-		up_write(chunk[c].lock)
-	};
-	if
-	:: MUTATION(FAULT_WITHOUT_VIEWS_LOCK)
-	:: else -> up_read(views_lock[o])
-	fi
-}
-
-/* fault.c: map_fault(), map_fetch(). done: no signal. */
-inline fault(o, v, store)
-{
-	done = false;
-	chunk_get(o);
-	if
-	:: c != NONE ->
-		if
-		:: chunk[c].read -> map_from(o, v, store)
-		:: else
-		fi;
-		chunk_put(c)
-	:: else
-	fi;
-	if
-	:: !done && is_ended() -> killed = true
-	:: !done && !is_ended() ->
-		/* The mapper's lock is let go of before the owner's is taken. */
-		if
-		:: MUTATION(FAULT_KEEPS_LOCK)
-		:: else -> up_read(mm[MAPPER(v)].lock)
-		fi;
-		chunk_get(o);
-		if
-		:: c != NONE ->
-			fill_chunk(o, store);
-			chunk_put(c)
-		:: else -> make_chunk(o)
-		fi;
-		if
-		:: MUTATION(FAULT_KEEPS_LOCK)
-		:: else -> down_read(mm[MAPPER(v)].lock)
-		fi
-	:: else
-	fi
-}
-
-/* A load or a store through a mapping, tried until it is done, or a signal. */
-inline touch(o, v, store)
-{
-	killed = false;
-	do
-	:: d_step { view[v].pte && (!store || view[v].pte_write) -> use(o, view[v].pte, store) }; break
-	:: else ->
-		down_read(mm[MAPPER(v)].lock);
-		if
-		:: !view[v].mapped -> killed = true
-		:: else -> fault(o, v, store)
-		fi;
-		up_read(mm[MAPPER(v)].lock);
-		if
-		:: killed -> break
-		:: else
-		fi
-	od
-}
-
-/* A load and a store by one instruction, which begins anew after each fault. */
-inline touch_both(o, v)
-{
-	killed = false;
-	do
-	:: d_step {
-		view[v].pte && view[v].pte_write ->
-		use(o, view[v].pte, false);
-		use(o, view[v].pte, true)
-	   }; break
-	:: else ->
-		down_read(mm[MAPPER(v)].lock);
-		if
-		:: !view[v].mapped -> killed = true
-		:: MUTATION(WRITE_FAULT_ZAPS) && view[v].pte -> view[v].pte = 0
-		:: else -> fault(o, v, view[v].pte)
-		fi;
-		up_read(mm[MAPPER(v)].lock);
-		if
-		:: killed -> break
-		:: else
-		fi
-	od
-}
-
-/* ---- the mapper's own changes ---- */
-
-/* unmap.c: cmad_view_create(); the caller holds the mapper's mmap_lock for writing. */
-inline view_create(v)
-{
-	notifier_insert(MAPPER(v), view[v].notifier);
-	if
-	:: MUTATION(DEAF_VIEW)
-	:: else -> read_begin(MAPPER(v), view[v].notifier, begun)
-	fi;
-	d_step {
-		view[v].table = NO_TABLE;
-		view[v].mapped = true
-	}
-}
-
-/* unmap.c: view_invalidate(), for what takes page tables away */
-inline view_invalidate(v)
-{
-	if
-	:: !view[v].alive
-	:: else ->
-		down_write(views_lock[SHOWN(v)]);
-		if
-		:: view[v].alive ->
-			view_zap(v);
-			if
-			:: MUTATION(VIEW_STAYS_ALIVE)
-			:: else -> view[v].alive = false
-			fi
-		:: else
-		fi;
-		up_write(views_lock[SHOWN(v)])
-	fi
-}
-
-/* unmap.c: cmad_view_close(), under the mapper's mmap_lock */
-inline view_free(v)
-{
-	notifier_remove(MAPPER(v), view[v].notifier)
-}
-
-/*
- * munmap() of the whole, or of a part, or a move: the VMA goes, or what is left of
- * it faults anew, in other page tables.
- */
-inline unmap(v, whole)
-{
-	down_write(mm[MAPPER(v)].lock);
-	inv_start(MAPPER(v), is_told(view[v].notifier));
-	if
-	:: is_told(view[v].notifier) && !MUTATION(NOT_TOLD) -> view_invalidate(v)
-	:: else
-	fi;
-	d_step {
-		view[v].pte = 0;
-		view[v].pte_write = false;
-		view[v].table = DOOMED;
-		view[v].mapped = !whole
-	};
-	inv_end(MAPPER(v));
-	if
-	:: whole -> view_free(v)
-	:: else -> view[v].table = NO_TABLE
-	fi;
-	up_write(mm[MAPPER(v)].lock)
-}
-
+#include "mappers.pml"
 #include "copies.pml"
+#include "reclaim.pml"
