@@ -47,7 +47,7 @@ demo: ## install what is needed, build, and move data between two processes thro
 ##@ Test
 .PHONY: check check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
 .PHONY: check-install check-consumers check-system check-dist check-deb check-rpm check-abi
-.PHONY: check-shortage check-fuzz check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms lint
+.PHONY: check-shortage check-fuzz check-debug-rt check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
 	@$(MAKE) user
@@ -78,6 +78,11 @@ check-debug: ## device and stress tests, memory shortage and data races, on kern
 	@$(MAKE) user
 	@scripts/tally check-device-debug check-stress-debug check-shortage check-fuzz check-races-device check-races-stress \
 		check-races-control
+
+check-debug-rt: ## device and stress tests on a kernel with PREEMPT_RT, sanitizers and lock proving
+	@scripts/setup build demo check debug matrix
+	@$(MAKE) user
+	@SCALE=0.3 scripts/tally check-device-debug-rt check-stress-debug-rt
 
 check-shortage: user ## every allocation of every call made to fail, on the debug kernel
 	@tests/debug/run

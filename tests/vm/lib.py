@@ -28,10 +28,12 @@ FLAVOURS = {f"{name}-{flavour}": (KERNELS[name], f"{flavour}-amd64")
 # The newest kernel that any of these suites carries, each with the suite whose root builds modules for it.
 NEXT = "next"
 NEXT_SUITES = {"trixie-backports": "trixie", "forky": "forky", "sid": "forky", "experimental": "forky"}
-# Kernels that are built here (source_kernel.py) and are no part of the matrix: one with sanitizers, one that
-# looks for data races, and one that runs as an ordinary process, for native speed.
-DEBUG, KCSAN, UML = "debug", "kcsan", "uml"
-NAMES = [*KERNELS, *FLAVOURS, NEXT, DEBUG, KCSAN, UML]
+# Kernels that are built here (source_kernel.py) and are no part of the matrix: one with sanitizers, the same
+# with PREEMPT_RT, one that looks for data races, and one that runs as an ordinary process, for native speed.
+DEBUG, DEBUG_RT, KCSAN, UML = "debug", "debug-rt", "kcsan", "uml"
+# Those whose checkers take their share of a guest's memory and time.
+CHECKED = (DEBUG, DEBUG_RT, KCSAN)
+NAMES = [*KERNELS, *FLAVOURS, NEXT, DEBUG, DEBUG_RT, KCSAN, UML]
 
 # Which Debian package brings a command that the scripts call; packages.txt says why each is needed.
 PACKAGE_OF = {

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from lib import DEBUG, HERE, KCSAN, KERNELS, UML, die, remove_tree, require
+from lib import DEBUG, DEBUG_RT, HERE, KCSAN, KERNELS, UML, die, remove_tree, require
 
 # What building a module reads of a built tree; the paths are those of Debian's own header packages.
 # The image is not among it, nor any object but the programs of scripts/ and tools/.
@@ -117,9 +117,11 @@ class SourceKernel:
 
 SOURCE_KERNELS = {kernel.name: kernel for kernel in (
     SourceKernel(DEBUG, "6.1", "x86_64", "arch/x86/boot/bzImage", ["tools/objtool/objtool"]),
+    SourceKernel(DEBUG_RT, "6.12", "x86_64", "arch/x86/boot/bzImage", ["tools/objtool/objtool"], base=DEBUG,
+                 selects=("MMU_NOTIFIER", "HMM_MIRROR")),
     SourceKernel(KCSAN, "6.1", "x86_64", "arch/x86/boot/bzImage", ["tools/objtool/objtool"], base=DEBUG,
                  variables=["KCSAN_SANITIZE=n"]),
-    # The image is a program of this machine. Nothing in it that could be switched on uses hmm.
+    # The image is a program of this machine. As with PREEMPT_RT, nothing in it that could be switched on uses hmm.
     SourceKernel(UML, "7.2", "um", "linux",
                  ["arch/um/Makefile*", "arch/um/include", "arch/x86/um/asm", "arch/x86/um/shared"],
                  selects=("MMU_NOTIFIER", "HMM_MIRROR")),
