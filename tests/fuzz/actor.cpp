@@ -124,6 +124,9 @@ void Actor::take(const Step &step)
   case Verb::Move:
   case Verb::Protect:
     return change_view(step);
+  case Verb::Populate:
+  case Verb::Show:
+    return show(step);
   case Verb::Load:
     return load(step);
   case Verb::Store:
@@ -273,7 +276,8 @@ void Actor::garbage(const Step &step)
     each = random() % 3 == 0 ? static_cast<uint8_t>(random()) : 0;
   const uint32_t stated = 8U * (size % 16U);
   std::copy_n(reinterpret_cast<const uint8_t *>(&stated), sizeof(stated), bytes.begin());
-  device_.call(_IO(CMA_IOC_MAGIC, command % 7U), bytes.data());
+  // One more than there are.
+  device_.call(_IO(CMA_IOC_MAGIC, command % (CMA_IOC_NR_SHOW + 2U)), bytes.data());
 }
 
 void Actor::map(const Step &step)
@@ -314,6 +318,21 @@ void Actor::change_view(const Step &step)
   else
     mremap(begin, count * page, count * page, MREMAP_MAYMOVE | MREMAP_FIXED,
            pointer(view_base + (4U + slot % 4U) * view_stride + first * page));
+}
+
+void Actor::show(const Step &step)
+{
+  const auto [slot, from, how] = step.number;
+  const View &shown = view(step);
+  if (shown.base == 0)
+    return;
+  const size_t first = from % shown.pages;
+  const size_t count = std::min(lengths.at(how % lengths.size()), shown.pages - first);
+  const uintptr_t begin = shown.base + first * page;
+  if (step.verb == Verb::Populate)
+    device_.populate(begin, count * page);
+  else
+    device_.show(CMA_SHOW_PAGES + how / 8U % 3, begin, count * page);
 }
 
 void Actor::load(const Step &step)

@@ -35,6 +35,7 @@ private:
   void copy(const Step &step, bool write);
   void garbage(const Step &step);
   void map(const Step &step);
+  void show(const Step &step);
   void load(const Step &step);
   void store(const Step &step);
   void kernel(const Step &step);

@@ -27,6 +27,8 @@ enum class Verb : uint8_t {
   Unmap,    ///< part of a mapping
   Move,     ///< a mapping, or a part of it
   Protect,  ///< a mapping, or one's own memory
+  Populate, ///< part of a mapping
+  Show,     ///< part of a mapping, or hide it
   Load,     ///< from a mapping
   Store,    ///< to a mapping, by one of several instructions
   Kernel,   ///< have a system call read or write a mapping
