@@ -111,3 +111,11 @@
 #define UNLINKED_TOO_LATE 50
 /* user: many: who found no user does not look again under the lock */
 #define TWO_OF_ONE_USER 51
+/* verdict: missed: who finds nothing does not look again under the lock */
+#define LOOKS_WITHOUT_LOCK 52
+/* verdict: freed: a reference is taken on a verdict that has none any more */
+#define TAKES_WHAT_GOES 53
+/* verdict: freed: a verdict is freed while it may still be found */
+#define GRANT_FREED_WITHOUT_RCU 54
+/* verdict: freed: a table is freed when a larger one takes its place */
+#define TABLE_FREED_WITHOUT_RCU 55

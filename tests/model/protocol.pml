@@ -23,7 +23,8 @@
  *
  * A scenario (scenarios/) says how many processes, chunks and threads there are,
  * and includes this. MUTATION(x) stands where a fault is put in on purpose, which
- * "run" has to find. The scenarios room, space and user are models of their own.
+ * "run" has to find. The scenarios room, space, user and verdict are models of their
+ * own.
  */
 bool stale, late, table_is_gone, freed_twice, used_freed, unseen;
 
