@@ -5,13 +5,16 @@
  * none for another, however many there are.
  */
 #include "support/crowd.hpp"
+#include "support/parameter.hpp"
 #include "support/persona.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <string>
 #include <sys/prctl.h>
 
 namespace cma_test {
@@ -179,6 +182,51 @@ TEST(KnownCrowd, OneFileInManyThreads)
       first_wrong = outcome;
   });
   EXPECT_EQ(wrong, 0U) << first_wrong;
+}
+
+/// How many peers the file keeps, for whichever credentials.
+unsigned long kept(const Device &device)
+{
+  std::ifstream file("/proc/self/fdinfo/" + std::to_string(device.fd()));
+  unsigned long count = 0;
+  for (std::string word; file >> word;)
+    if (word == "cma-verdicts:")
+      file >> count;
+  return count;
+}
+
+/// One process stands for as many as the caller has had credentials.
+TEST(KnownBound, OfOneFile)
+{
+  constexpr unsigned long bound = 65536;
+  constexpr unsigned long beyond = 1000;
+  const Parameter limit("max_user_verdicts", 2 * bound);
+  const Peer peer;
+  const Device device;
+  char byte = 0;
+  auto request = sized<cma_ioc_copy>();
+  request.flags = CMA_COPY_SINGLE;
+  request.peer_type = CMA_PEER_PID;
+  request.peer = peer.pid();
+  request.local_iov = request.remote_iov = reinterpret_cast<uintptr_t>(&byte);
+  request.local_cnt = request.remote_cnt = 1;
+  unsigned long copied = 0;
+  const auto copy_as_others = [&](unsigned long times) {
+    for (unsigned long i = 0; i < times; i++) {
+      require(prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0, "new credentials");
+      copied += device.copy(request).error == 0 ? 1 : 0;
+    }
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  copy_as_others(beyond);
+  EXPECT_EQ(kept(device), beyond);
+  for (unsigned long i = 0; i < bound; i += bound / 64) {
+    copy_as_others(bound / 64);
+    if (std::chrono::steady_clock::now() - begin > 10s)
+      GTEST_SKIP() << "takes minutes here, which keeps track of each object";
+  }
+  EXPECT_EQ(copied, bound + beyond);
+  EXPECT_EQ(kept(device), bound);
 }
 
 } // namespace

@@ -271,6 +271,39 @@ PagedOut reclaim_beside(const Cgroup &cgroup, Use (*prepare)(pid_t owner))
   return out;
 }
 
+/// Pages in so many mappings that reclaim takes, where it takes most of a cgroup, and
+/// nobody uses any of it.
+size_t taken_of_mapped(const Cgroup &cgroup, unsigned mappings)
+{
+  constexpr size_t mapped = 2UL << 20;
+  const uintptr_t base = make_memory(Kind::Anonymous, mapped + cold);
+  const Peer owner([&] {
+    cgroup.add(getpid());
+    madvise(reinterpret_cast<void *>(base), mapped + cold, MADV_NOHUGEPAGE);
+    for (size_t i = 0; i < mapped + cold; i += page)
+      *reinterpret_cast<volatile size_t *>(base + i) = i;
+  });
+  Peer mapper;
+  mapper.call([=, pid = owner.pid()]() -> long {
+    static std::vector<Use> uses; // and the mappings, until the process ends
+    for (unsigned i = 0; i < mappings; i++) {
+      uses.push_back(loads_through_a_mapping(pid));
+      uses.back()(base, mapped);
+    }
+    return 0;
+  });
+  require(put_value("/proc/" + std::to_string(owner.pid()) + "/clear_refs", "1"),
+          "clear_refs");
+  for (size_t taken = 0; taken < mapped + cold; taken += mapped)
+    cgroup.set("memory.reclaim", std::to_string(mapped));
+  const size_t taken = pages_out(owner.pid(), base, mapped);
+  printf("  %zu pages out of %zu with %u mappings, %zu others of %zu\n", taken,
+         mapped / page, mappings, pages_out(owner.pid(), base + mapped, cold),
+         cold / page);
+  unmap(base, mapped + cold);
+  return taken;
+}
+
 /// Reclaim takes what nobody uses before what is used all the time.
 class RoomFor : public testing::Test {
 protected:
@@ -289,7 +322,6 @@ protected:
     EXPECT_LT(out.used, out.other / 100);
   }
 
-private:
   Cgroup cgroup;
 };
 
@@ -301,6 +333,13 @@ TEST_F(RoomFor, WhatIsCopiedFrom)
 TEST_F(RoomFor, WhatIsReadThroughAMapping)
 {
   expect_stays(loads_through_a_mapping);
+}
+
+/// Of 64 mappings the kernel is told whether they were used; of more, that they were.
+TEST_F(RoomFor, WhatMoreMappingsShowThanAreAsked)
+{
+  EXPECT_GT(taken_of_mapped(cgroup, 64), 256U) << "not used, and not taken";
+  EXPECT_LT(taken_of_mapped(cgroup, 65), 16U) << "passed for unused";
 }
 
 } // namespace
