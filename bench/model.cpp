@@ -8,6 +8,7 @@
 // where memory does not lie as the case says.
 
 #include "attach.hpp"
+#include "beyond.hpp"
 #include "copies.hpp"
 #include "library.hpp"
 #include "mapped.hpp"
@@ -28,7 +29,7 @@ namespace {
 void list_names()
 {
   for (const auto &names : {copy_names(), library_names(), moment_names(), touch_names(),
-                            attach_names(), release_names()})
+                            attach_names(), release_names(), beyond_names()})
     for (const auto &name : names)
       std::cout << name << '\n';
 }
@@ -43,6 +44,7 @@ Rows count_all(const Selection &selection)
   count_touches(selection, meter, rows);
   count_attaching(selection, meter, rows);
   count_releases(selection, rows);
+  count_beyond(selection, rows);
   return rows;
 }
 
