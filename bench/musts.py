@@ -38,6 +38,11 @@ MUSTS = (
     Must("5.10 6.1 6.12 7.2", "* 4k, *, first contact", "cma_pid", times=0.95, known=False),
     Must("5.10 6.1 6.12 7.2", "* 4k, *, after 150 ms of quiet", "cma_pid", times=0.95),
     Must("5.10 6.1 6.12 7.2", "* 4k, *, the peer's credentials changed", "cma_pid", times=0.95),
+    # More memory than may be cached, in whatever order; and what may, after something else filled the cache.
+    Must("5.10 6.1 6.12 7.2", "* 4k, 8x the bound *", "cma_*", times=0.95),
+    Must("5.10 6.1 6.12 7.2", "* 4k, no cache", "cma_*", times=0.95),
+    Must("6.1", "read 64 B 4k, moved on", "cma_[hw]*", instructions=1000),
+    Must("5.10 6.1 6.12 7.2", "* 4k, moved on", "cma_*", times=2.0),
     Must("6.1", "read 1 MiB 4k", "cma_pid", instructions=150000),
     Must("6.1", "read 1 MiB 4k", "cma_[hw]*", instructions=134000),
     Must("6.1", "write 1 MiB 4k", "cma_*", instructions=134000),

@@ -214,61 +214,63 @@ static void pin_array(struct engine *engine, unsigned long nr)
  * copy of such a page, and write to that, while we read the page; but then its
  * write is later than the beginning of our call, as if we had been quicker.
  */
-static long pages_get(struct engine *engine, struct mm_struct *mm,
-		      unsigned long addr, unsigned long nr)
+long cmad_pages_get(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+		    bool write, struct page **pages)
 {
 	int locked = 1;
 	long got;
 
 	if (!mmap_read_trylock(mm) && mmap_read_lock_killable(mm))
 		return -EINTR;
-	nr = min_t(unsigned long, nr, engine->max);
-	if (engine->copy->write)
+	if (write)
 		got = cmad_pin_remote(mm, addr & PAGE_MASK, nr,
-				      FOLL_WRITE | CMAD_FOLL_NUMA,
-				      engine->pages, &locked);
+				      FOLL_WRITE | CMAD_FOLL_NUMA, pages,
+				      &locked);
 	else
 		got = cmad_get_remote(mm, addr & PAGE_MASK, nr, CMAD_FOLL_NUMA,
-				      engine->pages, &locked);
+				      pages, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
 	return got;
 }
 
-static void pages_put(struct engine *engine, long nr)
+void cmad_pages_put(struct page **pages, long nr, bool write)
 {
 	long i;
 
-	if (engine->copy->write && nr > 0)
-		unpin_user_pages_dirty_lock(engine->pages, nr, true);
+	if (write && nr > 0)
+		unpin_user_pages_dirty_lock(pages, nr, true);
 	else
 		for (i = 0; i < nr; i++)
-			put_page(engine->pages[i]);
+			put_page(pages[i]);
 }
 
 /*
  * Copy @len bytes at @addr by pinning, batch by batch, or until the caller's
- * memory is missing.
+ * memory is missing. Drops the reference on @mm, if there is one.
  */
-static int copy_pinned(struct engine *engine, u64 addr, u64 len)
+static int copy_pinned(struct engine *engine, struct mm_struct *mm, u64 addr,
+		       u64 len)
 {
 	struct cmad_copy *copy = engine->copy;
 	u64 end = copy->copied + len;
 	int rc = 0;
 
-	for (addr -= copy->copied; copy->copied < end; ) {
+	for (addr -= copy->copied; copy->copied < end; mm = NULL) {
 		u64 here = addr + copy->copied;
 		unsigned int offset = offset_in_page(here);
 		u64 last = offset + end - copy->copied;
-		struct mm_struct *mm;
 		long got;
 
 		pin_array(engine, DIV_ROUND_UP_ULL(last, PAGE_SIZE));
-		mm = cmad_space_mmget(engine->space);
+		if (!mm)
+			mm = cmad_space_mmget(engine->space);
 		if (!mm)
 			return -ESRCH;
-		got = pages_get(engine, mm, here,
-				DIV_ROUND_UP_ULL(last, PAGE_SIZE));
+		got = cmad_pages_get(mm, here,
+				     min_t(u64, engine->max,
+					   DIV_ROUND_UP_ULL(last, PAGE_SIZE)),
+				     copy->write, engine->pages);
 		mmput(mm);
 		if (signal_stops(copy))
 			rc = -EINTR;
@@ -277,7 +279,7 @@ static int copy_pinned(struct engine *engine, u64 addr, u64 len)
 		else
 			rc = copy_pages(engine, offset,
 					min(last, (u64)got * PAGE_SIZE));
-		pages_put(engine, got);
+		cmad_pages_put(engine->pages, got, copy->write);
 		if (rc || engine->missing)
 			return rc;
 	}
@@ -439,19 +441,19 @@ static int copy_uncached(struct engine *engine, u64 addr, u64 len)
 	struct cmad_copy *copy = engine->copy;
 	struct mm_struct *mm = cmad_space_mmget(space);
 	u64 begin = copy->copied;
-	bool filled;
 	int rc;
 
 	if (!mm)
 		return -ESRCH;
-	filled = cmad_space_fill(copy, engine->grant, addr, len);
-	mmput(mm);
-	if (filled)
+	if (cmad_space_fill(copy, engine->grant, addr, len)) {
+		mmput(mm);
+		mm = NULL;
 		copy_cached(engine, addr);
-	if (copy->copied != begin || engine->missing)
-		return 0;
+		if (copy->copied != begin || engine->missing)
+			return 0;
+	}
 
-	rc = copy_pinned(engine, addr, len);
+	rc = copy_pinned(engine, mm, addr, len);
 	if (!rc)
 		cmad_space_touch(space, addr);
 	return rc;

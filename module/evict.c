@@ -14,7 +14,9 @@
  * memory; so a work item does it. But reclaim gives up, and calls the OOM killer,
  * if memory comes back too late: what needs no waiting is freed on the spot.
  */
+#include <linux/hash.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
@@ -27,6 +29,10 @@
 #define EACH_DEFAULT 1024
 #define PATIENCE 64	/* chunks in use that a search for a victim passes over */
 #define GOING_MAX 1024	/* evicted, before others wait until they are freed */
+#define ADMIT_PAGES 64	/* in one copy, from which a chunk pays at once */
+#define ADMIT_ONE_IN 512	/* pages, and one more for each copy, makes one */
+#define AMEND_PAGES 8	/* likewise, for translations in one that is there */
+#define AMEND_ONE_IN 32
 
 unsigned int cmad_max_chunks = TOTAL_DEFAULT;
 module_param_named(max_chunks, cmad_max_chunks, uint, 0644);
@@ -41,6 +47,9 @@ MODULE_PARM_DESC(max_chunks_per_space,
 static LIST_HEAD(chunks);	/* all, the next victim first; cmad_chunks_lock */
 static unsigned int nr_chunks;	/* there; cmad_chunks_lock */
 static atomic_t nr_all;	/* and those that are not freed yet */
+
+/* Spread evenly, and in step with nobody's order of copies. */
+static DEFINE_PER_CPU(u32, lots);
 
 struct list_lru cmad_chunk_lru;	/* all, by who is charged for them */
 static struct shrinker *chunk_shrinker;
@@ -176,6 +185,13 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 	return list_lru_shrink_walk(&cmad_chunk_lru, sc, lru_evict, NULL);
 }
 
+/* Whether a new chunk of @space takes the place of another. */
+bool cmad_evict_is_full(const struct cmad_space *space)
+{
+	return READ_ONCE(nr_chunks) >= READ_ONCE(cmad_max_chunks) ||
+	       READ_ONCE(space->nr_chunks) >= READ_ONCE(max_chunks_per_space);
+}
+
 /* Below @max, by eviction if need be: by two, if the bound was lowered. */
 static bool evict_below(unsigned int max, const unsigned int *nr,
 			struct cmad_space *space, bool must)
@@ -211,6 +227,37 @@ bool cmad_evict_make_room(struct cmad_space *space, bool must)
 		return false;
 	return evict_below(each ?: EACH_DEFAULT, &space->nr_chunks, space, must) &&
 	       evict_below(total ?: TOTAL_DEFAULT, &nr_chunks, NULL, must);
+}
+
+/* Who draws a good lot may look at it again, until it was used. */
+static bool draw(unsigned long pages, unsigned int one_in)
+{
+	if (this_cpu_read(lots) < (pages + 1) * (U32_MAX / one_in))
+		return true;
+	cmad_evict_drawn();
+	return false;
+}
+
+void cmad_evict_drawn(void)
+{
+	this_cpu_add(lots, GOLDEN_RATIO_32);
+}
+
+/*
+ * Admission: whether a copy of @pages pages may have them translated though the
+ * cache is full. If no chunk is @there, one takes the place of another. That costs
+ * as much as some copies without it, and pays only if more of them come; so it is
+ * for the few that chance picks, by what they would spare: what is copied from
+ * often is among them soon, what is not hardly ever, and in whatever order copies
+ * come, they are not much slower than without a cache. To enter pages into a chunk
+ * that is there costs less, but that may go before they are needed again. Large
+ * copies spare all of it at once.
+ */
+bool cmad_evict_admits(unsigned long pages, bool there)
+{
+	if (there)
+		return pages >= AMEND_PAGES || draw(pages, AMEND_ONE_IN);
+	return pages >= ADMIT_PAGES || draw(pages, ADMIT_ONE_IN);
 }
 
 void cmad_evict_count(void)

@@ -44,10 +44,35 @@ void cmad_space_touch(struct cmad_space *space, unsigned long addr)
 
 /*
  * Policy: is a transfer of @pages pages at @addr worth a translation? A large
- * one is, and any where there was a copy before. That is asked first: it costs
- * the first copy less than to look for a chunk, which only a mapping can have
- * made by then. Where there was no memory for one, the rest of the copy goes
- * without new ones. Returns the chunk with a reference, or NULL: pin.
+ * one is, and any where there was a copy before, unless the cache is full.
+ * What was copied before is asked first: it costs the first copy less than to
+ * look for a chunk, which only a mapping can have made by then.
+ */
+static bool is_worth_filling(struct cmad_space *space, unsigned long index,
+			     unsigned long pages)
+{
+	bool there;
+
+	if (pages < FILL_PAGES &&
+	    !test_bit(index % CMAD_TOUCH_BITS, space->touched))
+		return false;
+	if (!cmad_evict_is_full(space))
+		return true;
+	rcu_read_lock();
+	there = cmad_chunk_peek(space, index);
+	rcu_read_unlock();
+	return cmad_evict_admits(pages, there);
+}
+
+/* The same for a transfer within a page, and without doing anything. */
+bool cmad_space_fill_pays(struct cmad_space *space, unsigned long addr)
+{
+	return is_worth_filling(space, addr >> CMAD_CHUNK_SHIFT, 1);
+}
+
+/*
+ * The chunk of a transfer that is worth it, with a reference, or NULL: pin. Where
+ * there was no memory for one, the rest of the copy goes without new ones.
  */
 static struct cmad_chunk *chunk_worth_filling(struct cmad_copy *copy,
 					      struct cmad_space *space,
@@ -57,9 +82,9 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_copy *copy,
 	unsigned long index = addr >> CMAD_CHUNK_SHIFT;
 	struct cmad_chunk *chunk;
 
-	if (pages < FILL_PAGES &&
-	    !test_bit(index % CMAD_TOUCH_BITS, space->touched))
+	if (!is_worth_filling(space, index, pages))
 		return NULL;
+	cmad_evict_drawn();
 	chunk = cmad_chunk_get(space, index);
 	if (!chunk && !copy->poor) {
 		cmad_space_touch(space, addr);
@@ -251,6 +276,15 @@ static void wish_ahead(struct wish *wish, u64 len)
 	}
 }
 
+/* A few pages behind cost little more, and are likely to be read, too. */
+static void wish_behind(struct wish *wish)
+{
+	u64 limit = (wish->start | (CMAD_CHUNK_SIZE - 1)) + 1;
+
+	wish->end = max(wish->end, min(limit, wish->start +
+					      FILL_FAST * PAGE_SIZE));
+}
+
 /* Look at the first piece alone, or at all that @wish has. */
 static int fill_wish(struct cmad_chunk *chunk, const struct wish *wish,
 		     u64 first_end)
@@ -310,8 +344,10 @@ bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 	if (!chunk)
 		return false;
 
+	if (!copy->write && cmad_evict_is_full(space))
+		wish_behind(&wish);
 	rc = fill_wish(chunk, &wish, first_end);
-	if (rc == -EFAULT && wish.segs) {
+	if (rc == -EFAULT && wish.end > first_end) {
 		/* Something is not there: ask for no more than needed. */
 		copy->lone = true;
 		wish.segs = 0;

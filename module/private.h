@@ -489,6 +489,9 @@ extern struct list_lru cmad_chunk_lru; /* compat/shrinker.h */
 void cmad_evict_init_chunk(struct cmad_chunk *chunk);
 void cmad_evict_add(struct cmad_chunk *chunk);
 void cmad_evict_del(struct cmad_chunk *chunk);
+bool cmad_evict_is_full(const struct cmad_space *space);
+bool cmad_evict_admits(unsigned long pages, bool there);
+void cmad_evict_drawn(void);
 bool cmad_evict_make_room(struct cmad_space *space, bool must);
 void cmad_evict_count(void);
 void cmad_evict_uncount(void);
@@ -513,6 +516,7 @@ void cmad_flat_build(struct cmad_space *space, unsigned long addr);
 /* fill.c */
 bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 		     u64 addr, u64 len);
+bool cmad_space_fill_pays(struct cmad_space *space, unsigned long addr);
 void cmad_space_touch(struct cmad_space *space, unsigned long addr);
 bool cmad_vma_is_fit(const struct vm_area_struct *vma);
 int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
@@ -548,6 +552,9 @@ bool cmad_chunk_change_begin(struct cmad_chunk *chunk);
 void cmad_chunk_change_end(struct cmad_chunk *chunk);
 
 /* copy.c */
+long cmad_pages_get(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+		    bool write, struct page **pages);
+void cmad_pages_put(struct page **pages, long nr, bool write);
 int cmad_copy_run(struct cmad_file *cf, struct cmad_copy *copy,
 		  const struct cmad_grant *grant);
 

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The short way: one segment a side, within one page that the cache
- * translates, for a caller whose grant is at hand. It takes no reference: one
+ * The short way: one segment a side, within one page, for a caller whose grant
+ * is at hand. Where the cache translates the page, it takes no reference: one
  * step (step.h), which is a read side of RCU, leads from the open file to the
  * locked chunk, whose lock keeps the translation true, and past the end of that
- * lock.
+ * lock. Where it does not, and is not to, the page is held, as the engine holds
+ * many (copy.c).
  *
  * It answers no question of its own. Whatever is out of the ordinary (no
- * verdict, no translation, a fault on the caller's memory) leaves the copy as
- * it was, for the long way to do from the start.
+ * verdict, no page, one to be translated, a fault on the caller's memory) leaves
+ * the copy as it was, for the long way to do from the start.
  */
 #include <linux/pid.h>
 #include <linux/uaccess.h>
 
 #include "private.h"
+#include "space.h"
 #include "step.h"
 #include "trace.h"
 
 /* Good for the step. */
-static struct cmad_grant *grant_peek(struct cmad_file *cf,
-				     const struct cma_ioc_copy *args)
+static __always_inline struct cmad_grant *
+grant_peek(struct cmad_file *cf, const struct cma_ioc_copy *args)
 {
 	struct cmad_grant *grant;
 	struct pid *pid;
@@ -57,12 +59,22 @@ static unsigned long copy_in_page(const struct cmad_chunk *chunk, u64 addr,
 }
 
 /* Whether @grant allows the copy, within its range. */
-static bool grant_reaches(const struct cmad_grant *grant,
-			  const struct cma_ioc_copy *args)
+static __always_inline bool grant_reaches(const struct cmad_grant *grant,
+					  const struct cma_ioc_copy *args)
 {
 	return grant->access & cmad_copy_access(args) &&
 	       args->remote_iov < grant->length &&
 	       args->local_cnt <= grant->length - args->remote_iov;
+}
+
+/* Whether @grant allows the copy, and it lies within a page of the peer's. */
+static __always_inline bool
+grant_reaches_page(const struct cmad_grant *grant,
+		   const struct cma_ioc_copy *args)
+{
+	return grant_reaches(grant, args) &&
+	       offset_in_page(grant->base + args->remote_iov) +
+	       args->local_cnt <= PAGE_SIZE;
 }
 
 /*
@@ -82,10 +94,9 @@ static __always_inline bool copy_try(struct cmad_file *cf,
 
 	cmad_step_begin();
 	grant = known ?: grant_peek(cf, args);
-	if (grant && grant_reaches(grant, args)) {
+	if (grant && grant_reaches_page(grant, args)) {
 		addr = grant->base + args->remote_iov;
-		if (offset_in_page(addr) + len <= PAGE_SIZE)
-			chunk = cmad_chunk_trylock(grant->space, addr);
+		chunk = cmad_chunk_trylock(grant->space, addr);
 	}
 	if (!chunk) {
 		if (grant && refcount_inc_not_zero(&grant->refs))
@@ -97,7 +108,7 @@ static __always_inline bool copy_try(struct cmad_file *cf,
 	missed = copy_in_page(chunk, addr, grant, args);
 	if (READ_ONCE(chunk->asked))
 		cmad_young_mark(chunk, addr & (CMAD_CHUNK_SIZE - 1), len);
-	trace_cmad_copy_short(args, chunk, missed);
+	trace_cmad_copy_short(args, chunk->space, missed);
 	up_read(&chunk->lock);
 	cmad_step_end();
 	if (missed)
@@ -107,10 +118,76 @@ static __always_inline bool copy_try(struct cmad_file *cf,
 	return true;
 }
 
+/* The grant with a reference, or NULL. */
+static struct cmad_grant *grant_hold(struct cmad_file *cf,
+				     const struct cma_ioc_copy *args)
+{
+	struct cmad_grant *grant;
+
+	cmad_step_begin();
+	grant = grant_peek(cf, args);
+	if (grant && !refcount_inc_not_zero(&grant->refs))
+		grant = NULL;
+	cmad_step_end();
+	return grant;
+}
+
+/* Bytes not copied. The page is held, and may not be the peer's any more. */
+static unsigned long copy_by_page(struct page *page, u64 addr,
+				  const struct cmad_grant *grant,
+				  const struct cma_ioc_copy *args)
+{
+	unsigned long missed = args->local_cnt;
+
+	cmad_step_begin();
+	smp_mb(); /* pairs with cmad_steps_wait() */
+	if (!cmad_grant_ended(grant) && !cmad_space_is_dead(grant->space))
+		missed = cmad_step_move(page_address(page) +
+					offset_in_page(addr),
+					u64_to_user_ptr(args->local_iov),
+					args->local_cnt,
+					args->flags & CMA_COPY_WRITE);
+	trace_cmad_copy_short(args, grant->space, missed);
+	cmad_step_end();
+	return missed;
+}
+
+/* Whether the copy is done without the cache. The caller holds the grant. */
+static bool copy_uncached(struct cmad_file *cf,
+			  const struct cma_ioc_copy *args,
+			  const struct cmad_grant *grant)
+{
+	u64 addr = grant->base + args->remote_iov;
+	bool write = args->flags & CMA_COPY_WRITE;
+	unsigned long missed;
+	struct mm_struct *mm;
+	struct page *page;
+	long got;
+
+	if (!grant_reaches_page(grant, args) ||
+	    cmad_space_fill_pays(grant->space, addr))
+		return false;
+	mm = cmad_space_mmget(grant->space);
+	if (!mm)
+		return false;
+	got = cmad_pages_get(mm, addr, 1, write, &page);
+	mmput(mm);
+	if (got != 1)
+		return false;
+	missed = copy_by_page(page, addr, grant, args);
+	cmad_pages_put(&page, 1, write);
+	if (missed)
+		return false;
+
+	cmad_space_touch(grant->space, addr);
+	cmad_count_copy(cf->moved, args->local_cnt);
+	return true;
+}
+
 /* What the file has on the pid is out of date: the same, once it was asked for. */
-static noinline bool copy_refreshed(struct cmad_file *cf,
-				    const struct cma_ioc_copy *args,
-				    struct cmad_grant **grantp)
+static bool copy_refreshed(struct cmad_file *cf,
+			   const struct cma_ioc_copy *args,
+			   struct cmad_grant **grantp)
 {
 	struct cmad_grant *grant = cmad_verdict_refresh(cf, args->peer);
 	bool done;
@@ -120,6 +197,23 @@ static noinline bool copy_refreshed(struct cmad_file *cf,
 	done = copy_try(cf, args, grant, grantp);
 	cmad_grant_put(grant);
 	return done;
+}
+
+/* What was tried did not do, for want of a verdict or of a translation. */
+static noinline bool copy_try_more(struct cmad_file *cf,
+				   const struct cma_ioc_copy *args,
+				   struct cmad_grant **grantp)
+{
+	if (!*grantp)
+		*grantp = grant_hold(cf, args);
+	if (!*grantp && args->peer_type == CMA_PEER_PID &&
+	    cf->access & cmad_copy_access(args) &&
+	    copy_refreshed(cf, args, grantp))
+		return true;
+	if (!*grantp || !copy_uncached(cf, args, *grantp))
+		return false;
+	cmad_grant_put(*grantp);
+	return true;
 }
 
 /*
@@ -136,9 +230,6 @@ bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
 	if (args->local_cnt != args->remote_cnt || len - 1 >= PAGE_SIZE ||
 	    !access_ok(u64_to_user_ptr(args->local_iov), len))
 		return false;
-	if (copy_try(cf, args, NULL, grantp))
-		return true;
-	return !*grantp && args->peer_type == CMA_PEER_PID &&
-	       cf->access & cmad_copy_access(args) &&
-	       copy_refreshed(cf, args, grantp);
+	return copy_try(cf, args, NULL, grantp) ||
+	       copy_try_more(cf, args, grantp);
 }

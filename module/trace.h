@@ -71,8 +71,8 @@ TRACE_EVENT(cmad_copy_end,
 /* A copy that was done the short way; it has no other events. */
 TRACE_EVENT_CONDITION(cmad_copy_short,
 	TP_PROTO(const struct cma_ioc_copy *args,
-		 const struct cmad_chunk *chunk, unsigned long missed),
-	TP_ARGS(args, chunk, missed),
+		 const struct cmad_space *space, unsigned long missed),
+	TP_ARGS(args, space, missed),
 	TP_CONDITION(!missed),
 
 	TP_STRUCT__entry(
@@ -82,7 +82,7 @@ TRACE_EVENT_CONDITION(cmad_copy_short,
 	),
 
 	TP_fast_assign(
-		__entry->mm = rcu_access_pointer(chunk->space->mm);
+		__entry->mm = rcu_access_pointer(space->mm);
 		__entry->write = args->flags & CMA_COPY_WRITE;
 		__entry->bytes = args->local_cnt;
 	),

@@ -22,20 +22,6 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t chunk = 512 * page;
-
-/// Memory with one page in each of so many chunks.
-uintptr_t make_sparse(size_t chunks)
-{
-  void *const at = mmap(nullptr, chunks * chunk, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  require(at != MAP_FAILED, "mmap of much memory");
-  madvise(at, chunks * chunk, MADV_NOHUGEPAGE);
-  for (size_t i = 0; i < chunks; i++)
-    static_cast<volatile char *>(at)[i * chunk] = 1;
-  return reinterpret_cast<uintptr_t>(at);
-}
-
 /// In a process of the cgroup: copies from more chunks than it has room for, and then
 /// wants that room for itself. How many copies went wrong.
 long fill_room(const Cgroup &cgroup, pid_t owner, uintptr_t base, size_t chunks,

@@ -3,11 +3,13 @@
 
 #include "../device/support/mapping.hpp"
 #include "../device/support/memory.hpp"
+#include "../device/support/peer.hpp"
 #include "../device/support/twin.hpp"
 #include "traffic.hpp"
 
 #include <algorithm>
 #include <memory>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 namespace cma_test {
@@ -34,6 +36,17 @@ Use loads(pid_t owner, const Prepare &prepare)
 }
 
 } // namespace
+
+uintptr_t make_sparse(size_t chunks)
+{
+  void *const at = mmap(nullptr, chunks * chunk, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  require(at != MAP_FAILED, "mmap of much memory");
+  madvise(at, chunks * chunk, MADV_NOHUGEPAGE);
+  for (size_t i = 0; i < chunks; i++)
+    static_cast<volatile char *>(at)[i * chunk] = 1;
+  return reinterpret_cast<uintptr_t>(at);
+}
 
 int32_t handle_of(const Device &device, pid_t pid)
 {

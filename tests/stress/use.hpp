@@ -13,6 +13,12 @@
 
 namespace cma_test {
 
+/// What the cache translates as one.
+constexpr size_t chunk = 2UL << 20;
+
+/// Memory with one page in each of so many chunks.
+uintptr_t make_sparse(size_t chunks);
+
 int32_t handle_of(const Device &device, pid_t pid);
 int64_t read_by_handle(const Device &device, int32_t handle, uintptr_t local,
                        uintptr_t remote, size_t bytes);
