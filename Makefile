@@ -172,7 +172,12 @@ fuzz: user ## the fuzzer for as long as one likes, keeping what it finds (FUZZ='
 	@tests/fuzz/run --keep $(FUZZ)
 
 ##@ Measure
-.PHONY: bench-model bench-cost bench-uml bench-charts pictures
+.PHONY: bench-native bench-model bench-cost bench-uml bench-charts pictures
+bench-native: user ## copies timed on this machine and the kernel it runs, and the ceiling that memcpy sets (BENCH='--place all')
+	@scripts/setup build bench
+	@mkdir -p build/bench
+	@build/user/tools/cma bench --chart build/bench/native.svg $(BENCH)
+
 bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12: another kernel)
 	@scripts/setup build demo
 	@bench/run --kernel $(KERNEL)

@@ -25,6 +25,7 @@ void add_expose(CLI::App &app);
 void add_run(CLI::App &app);
 void add_stat(CLI::App &app);
 void add_ps(CLI::App &app);
+void add_bench(CLI::App &app);
 
 /** Opens a context; throws with the reason in words. flags: CMA_OPEN_*. */
 cma::Context open_context(unsigned int flags = 0);

@@ -112,6 +112,7 @@ int run(int argc, char **argv)
   add_run(app);
   add_stat(app);
   add_ps(app);
+  add_bench(app);
   app.footer("cma help COMMAND tells more of one of them.\n");
   try {
     auto words = without_help(argc, argv);
