@@ -107,6 +107,7 @@ CMA_API const char *cma_version(void);
 #define CMA_CAN_MAP (1ULL << 9)	      /**< cma_map() */
 #define CMA_CAN_POPULATE (1ULL << 10) /**< CMA_MAP_POPULATE */
 #define CMA_CAN_SHOW (1ULL << 12)     /**< cma_show() */
+#define CMA_CAN_LENGTH (1ULL << 13)   /**< cma_window_open_sized() */
 
 /** What a context can do, and its limits; filled in by cma_query(). */
 struct cma_limits {
@@ -253,6 +254,19 @@ CMA_API int cma_window_destroy(struct cma_context *context, uint64_t name);
  */
 CMA_API int cma_window_open(struct cma_context *context, uint64_t name,
 			    unsigned int access);
+
+/**
+ * Open a handle of another process's window, and be told how long that is.
+ *
+ * @param context from cma_open()
+ * @param name from the owner's cma_window_create()
+ * @param access CMA_ACCESS_* that is wanted; 0: all there is
+ * @param[out] length the window's length in bytes; 0 after a failure, or where
+ *  the module does not tell (CMA_CAN_LENGTH)
+ * @return as cma_window_open()
+ */
+CMA_API int cma_window_open_sized(struct cma_context *context, uint64_t name,
+				  unsigned int access, uint64_t *length);
 
 /** cma_map(): have what is there mapped when the call returns, as far as that
  *  succeeds; without CMA_CAN_POPULATE it does nothing. */
@@ -513,7 +527,7 @@ enum cma_call {
 	CMA_CALL_HANDLE_CLOSE = 5,   /**< cma_handle_close() */
 	CMA_CALL_WINDOW_CREATE = 6,  /**< cma_window_create() */
 	CMA_CALL_WINDOW_DESTROY = 7, /**< cma_window_destroy() */
-	CMA_CALL_WINDOW_OPEN = 8,    /**< cma_window_open() */
+	CMA_CALL_WINDOW_OPEN = 8,    /**< cma_window_open(), _open_sized() */
 	CMA_CALL_MAP = 9,	     /**< cma_map() */
 	CMA_CALL_UNMAP = 10,	     /**< cma_unmap() */
 };

@@ -410,10 +410,13 @@ public:
 		return Window(context_, name);
 	}
 
-	/** Open a handle of another process's window: cma_window_open(). */
-	Handle open_window(std::uint64_t name, unsigned int access = 0) const
+	/** Open another process's window; length: cma_window_open_sized(). */
+	Handle open_window(std::uint64_t name, unsigned int access = 0,
+			   std::uint64_t *length = nullptr) const
 	{
-		const int id = ::cma_window_open(context_, name, access);
+		std::uint64_t unwanted = 0;
+		const int id = ::cma_window_open_sized(
+			context_, name, access, length ? length : &unwanted);
 		require("cma_window_open", CMA_CALL_WINDOW_OPEN, id, {});
 		return Handle(context_, id);
 	}

@@ -40,7 +40,7 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 			    CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
 			    CMA_FEATURE_WINDOW | CMA_FEATURE_MAP |
 			    CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
-			    CMA_FEATURE_SHOW,
+			    CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH,
 		.max_iov = UIO_MAXIOV,
 		.max_iov_many = CMAD_MAX_IOV_MANY,
 		.max_bytes = MAX_RW_COUNT,
@@ -239,6 +239,7 @@ static long ioctl_open(struct cmad_file *cf, union cmad_args *uargs,
 	const struct cma_ioc_open *args = &uargs->open;
 	struct cma_ioc_open __user *out = uarg;
 	struct cmad_grant *grant;
+	u64 length;
 	u32 access;
 	int id;
 
@@ -262,11 +263,14 @@ static long ioctl_open(struct cmad_file *cf, union cmad_args *uargs,
 	}
 	/* Nobody else knows it yet. */
 	grant->access = access;
+	length = grant->length;
 	id = cmad_handle_open(cf, grant);
 	if (id < 0)
 		return id;
 
-	if (put_user(access, &out->access) || put_user(id, &out->handle)) {
+	if (put_user(access, &out->access) || put_user(id, &out->handle) ||
+	    (size >= offsetofend(struct cma_ioc_open, length) &&
+	     put_user(length, &out->length))) {
 		cmad_handle_close(cf, id);
 		return -EFAULT;
 	}

@@ -196,7 +196,7 @@ TEST_F(Cli, WrongCommandLines)
       {"read", self, "0", "1", "2"},
       {"read", "4294967297", "0", "1"},
       {"read", "--window", "0", "1"},
-      {"read", "--window", "1"},
+      {"read", self, "0"},
       {"read", "--window", "1", "0", "1", "2"},
       {"write", self},
       {"write", "--window", "1", "0", "1", "2"},

@@ -52,6 +52,28 @@ TEST_F(Expose, AFileIsReadThroughItsWindow)
   interrupt(owner);
 }
 
+TEST_F(Expose, WithoutALengthAllOfItIsRead)
+{
+  Running owner({"expose", file});
+  const std::string name = name_from(owner);
+  EXPECT_EQ(cma({"read", "--window", name}), 0);
+  EXPECT_EQ(data, content);
+  EXPECT_THAT(said, IsEmpty());
+  const std::string copy = directory / "copy";
+  EXPECT_EQ(cma({"read", "--window", name, "--json", "-o", copy}), 0);
+  EXPECT_EQ(text_of(copy), content);
+  EXPECT_EQ(nlohmann::json::parse(data)["requested"], content.size());
+  interrupt(owner);
+
+  Running of_pipe({"expose"});
+  const std::string large((9 << 20) + 1, 'p'); /* more than one chunk of it */
+  of_pipe.feed(large);
+  close(std::exchange(of_pipe.input, -1));
+  EXPECT_EQ(cma({"read", "--window", name_from(of_pipe)}), 0);
+  EXPECT_EQ(data, large);
+  interrupt(of_pipe);
+}
+
 TEST_F(Expose, APipeIsReadThroughItsWindow)
 {
   Running owner({"expose"});

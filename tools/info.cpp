@@ -20,7 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<uint64_t, std::string_view>, 11> features = {{
+constexpr std::array<std::pair<uint64_t, std::string_view>, 12> features = {{
     {CMA_CAN_PID, "pid"},
     {CMA_CAN_PIDFD, "pidfd"},
     {CMA_CAN_HANDLE, "handle"},
@@ -32,6 +32,7 @@ constexpr std::array<std::pair<uint64_t, std::string_view>, 11> features = {{
     {CMA_CAN_MAP, "map"},
     {CMA_CAN_POPULATE, "populate"},
     {CMA_CAN_SHOW, "show"},
+    {CMA_CAN_LENGTH, "length"},
 }};
 
 std::string kernel_name()

@@ -18,6 +18,9 @@ public:
   Progress &operator=(const Progress &) = delete;
   ~Progress();
 
+  /** So many bytes are to come, as is known by now. */
+  void expect(std::optional<uint64_t> bytes) { total = bytes; }
+
   /** Show that so many bytes have moved by now. */
   void update(uint64_t moved);
 

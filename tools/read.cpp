@@ -102,7 +102,7 @@ void add_read(CLI::App &app)
 {
   auto *command = app.add_subcommand("read", "Read a process's memory into a file");
   auto options = std::make_shared<TransferOptions>();
-  add_transfer_arguments(*command, *options, true);
+  add_transfer_arguments(*command, *options);
   command->add_option("-o,--output", options->file, "The file; else standard output");
   command->callback([options] {
     options->expected = options->length;

@@ -35,17 +35,20 @@ Transfer::Transfer(const TransferOptions &options)
     throw std::runtime_error(fmt::format("{} bytes from {:#x} go beyond the end of any "
                                          "address space",
                                          *options.length, options.address));
-  buffer.resize(std::min<uint64_t>(chunk, options.length.value_or(chunk)));
   open_peer();
+  buffer.resize(std::min<uint64_t>(chunk, this->options.length.value_or(chunk)));
   note_signals();
 }
 
 void Transfer::open_peer()
 try {
   if (options.window) {
-    handle = context.open_window(options.window,
-                                 options.write ? CMA_ACCESS_WRITE : CMA_ACCESS_READ);
+    uint64_t whole = 0;
+    handle = context.open_window(
+        options.window, options.write ? CMA_ACCESS_WRITE : CMA_ACCESS_READ, &whole);
     peer = handle;
+    if (!options.write && !options.length)
+      read_to_end_of(whole);
     return;
   }
   /* Through a handle the process that the transfer began with is the one it ends with,
@@ -58,6 +61,18 @@ try {
   int number = failure.code().value();
   stop(number, fmt::format("cannot open window {:#x}: {}", options.window,
                            explain(context, {}, -number)));
+}
+
+/* whole: the window's length; 0 if the module does not tell. */
+void Transfer::read_to_end_of(uint64_t whole)
+{
+  if (whole == 0)
+    return stop(0, "this module does not tell how long a window is: say how many bytes");
+  if (options.address > whole)
+    return stop(0, fmt::format("window {:#x} has {} bytes, and none at {:#x}",
+                               options.window, whole, options.address));
+  options.length = whole - options.address;
+  progress.expect(options.length);
 }
 
 size_t Transfer::next_chunk() const
@@ -171,8 +186,7 @@ try {
 }
 
 /* Whose memory, from where and how much: the operands in their order. */
-void take_operands(TransferOptions &options, std::deque<std::string> operands,
-                   bool length_needed)
+void take_operands(TransferOptions &options, std::deque<std::string> operands)
 {
   auto next = [&operands](const char *name) {
     if (operands.empty())
@@ -187,10 +201,13 @@ void take_operands(TransferOptions &options, std::deque<std::string> operands,
     if (options.pid <= 0 || static_cast<uint64_t>(options.pid) != pid)
       throw CLI::ValidationError("PID", "no process has this number");
     options.address = next("ADDR");
-  } else if (operands.size() > (length_needed ? 1 : 0)) {
+  } else if (operands.size() == 1 && !options.write) {
+    options.length = next("LEN");
+    return;
+  } else if (!operands.empty()) {
     options.address = next("OFFSET");
   }
-  if (length_needed || !operands.empty())
+  if (!operands.empty() || (!options.window && !options.write))
     options.length = next("LEN");
   if (!operands.empty())
     throw CLI::ExtrasError({operands.front()});
@@ -198,8 +215,7 @@ void take_operands(TransferOptions &options, std::deque<std::string> operands,
 
 } // namespace
 
-void add_transfer_arguments(CLI::App &command, TransferOptions &options,
-                            bool length_needed)
+void add_transfer_arguments(CLI::App &command, TransferOptions &options)
 {
   // What each is depends on how many there are, and on --window.
   auto operands = std::make_shared<std::array<std::optional<std::string>, 3>>();
@@ -216,17 +232,17 @@ void add_transfer_arguments(CLI::App &command, TransferOptions &options,
       ->type_name("");
   command
       .add_option("LEN", (*operands)[2],
-                  length_needed ? "How many bytes"
-                                : "How many bytes, if not as many as come")
+                  options.write ? "How many bytes, if not as many as come"
+                                : "How many bytes; with --window, if not all of them")
       ->type_name("");
   command.add_flag("--json", options.json, "Report as JSON");
-  command.parse_complete_callback([&options, operands, window, length_needed] {
+  command.parse_complete_callback([&options, operands, window] {
     if (window->count() && !options.window)
       throw CLI::ValidationError("--window", "no window has the name 0");
     std::deque<std::string> given;
     for (const auto &operand : *operands)
       if (operand)
         given.push_back(*operand);
-    take_operands(options, std::move(given), length_needed);
+    take_operands(options, std::move(given));
   });
 }

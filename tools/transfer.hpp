@@ -19,9 +19,10 @@
 struct TransferOptions {
   bool write = false;
   pid_t pid = 0;
-  uint64_t window = 0;                   /* its name; 0: the process is meant */
-  uint64_t address = 0;                  /* in a window: the offset from its beginning */
-  std::optional<uint64_t> length = {};   /* nothing: to the end of the input */
+  uint64_t window = 0;  /* its name; 0: the process is meant */
+  uint64_t address = 0; /* in a window: the offset from its beginning */
+  /* Nothing: to the end of the input; or of the window. */
+  std::optional<uint64_t> length = {};
   std::optional<uint64_t> expected = {}; /* the same, guessed if need be, to show */
   std::string file = {};                 /* empty or "-": standard input or output */
   bool json = false;
@@ -56,6 +57,7 @@ public:
 
 private:
   void open_peer();
+  void read_to_end_of(uint64_t whole);
   void stop_at(const cma_request &request, int error);
 
   TransferOptions options;
@@ -69,9 +71,8 @@ private:
   std::optional<uint64_t> fault_address;
 };
 
-/** The arguments: [PID ADDR] LEN, or with --window [OFFSET] LEN; and --json. The last is
- *  the length, which may be missing if length_needed is not set. */
-void add_transfer_arguments(CLI::App &command, TransferOptions &options,
-                            bool length_needed);
+/** The arguments: PID ADDR [LEN], or with --window [OFFSET [LEN]]; and --json. Of a
+ *  process's memory there is no end to read to: options.write tells which it is. */
+void add_transfer_arguments(CLI::App &command, TransferOptions &options);
 
 #endif

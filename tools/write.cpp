@@ -109,7 +109,7 @@ void add_write(CLI::App &app)
   auto *command = app.add_subcommand("write", "Write a file into a process's memory");
   auto options = std::make_shared<TransferOptions>();
   options->write = true;
-  add_transfer_arguments(*command, *options, false);
+  add_transfer_arguments(*command, *options);
   command->add_option("-i,--input", options->file, "The file; else standard input");
   command->callback([options] { write(*options); });
 }

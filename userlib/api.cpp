@@ -182,9 +182,18 @@ int cma_window_destroy(struct cma_context *context, uint64_t name)
 
 int cma_window_open(struct cma_context *context, uint64_t name, unsigned int access)
 {
+  uint64_t length = 0;
+  return cma_window_open_sized(context, name, access, &length);
+}
+
+int cma_window_open_sized(struct cma_context *context, uint64_t name, unsigned int access,
+                          uint64_t *length)
+{
+  *length = 0;
   if (!context->guard.ours())
     return -ESTALE;
-  return uses_device(context) ? context->device.window_open(name, access) : -EOPNOTSUPP;
+  return uses_device(context) ? context->device.window_open(name, access, *length)
+                              : -EOPNOTSUPP;
 }
 
 int cma_map(struct cma_context *context, int handle, uint64_t offset, size_t length,

@@ -17,16 +17,16 @@ static_assert(CMA_CAN_PID == CMA_FEATURE_COPY_PID &&
               CMA_CAN_STRICT == CMA_FEATURE_STRICT &&
               CMA_CAN_WINDOW == CMA_FEATURE_WINDOW && CMA_CAN_MAP == CMA_FEATURE_MAP &&
               CMA_CAN_POPULATE == CMA_FEATURE_POPULATE &&
-              CMA_CAN_SHOW == CMA_FEATURE_SHOW);
+              CMA_CAN_SHOW == CMA_FEATURE_SHOW && CMA_CAN_LENGTH == CMA_FEATURE_LENGTH);
 
 // A program with 32-bit pointers cannot map.
 constexpr std::uint64_t map_features =
     sizeof(void *) == 8 ? CMA_CAN_MAP | CMA_CAN_POPULATE | CMA_CAN_SHOW : 0;
 
 // What cma.h can name; a later module may know more.
-constexpr std::uint64_t known_features = CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE |
-                                         CMA_CAN_MANY | CMA_CAN_LARGE | CMA_CAN_REPORT |
-                                         CMA_CAN_STRICT | CMA_CAN_WINDOW | map_features;
+constexpr std::uint64_t known_features =
+    CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE | CMA_CAN_MANY | CMA_CAN_LARGE |
+    CMA_CAN_REPORT | CMA_CAN_STRICT | CMA_CAN_WINDOW | CMA_CAN_LENGTH | map_features;
 
 const char *device_path()
 {
@@ -131,7 +131,9 @@ int Device::window_destroy(std::uint64_t name) const
   return sys::ioctl(fd_, CMA_IOC_WINDOW_DESTROY, &destroy);
 }
 
-int Device::window_open(std::uint64_t name, unsigned int access) const
+// A module that does not know the length leaves it 0.
+int Device::window_open(std::uint64_t name, unsigned int access,
+                        std::uint64_t &length) const
 {
   cma_ioc_open open = {};
   open.size = sizeof(open);
@@ -139,7 +141,10 @@ int Device::window_open(std::uint64_t name, unsigned int access) const
   open.window = name;
   open.access = access;
   const int error = sys::ioctl(fd_, CMA_IOC_OPEN, &open);
-  return error < 0 ? error : open.handle;
+  if (error < 0)
+    return error;
+  length = open.length;
+  return open.handle;
 }
 
 int Device::map(int handle, std::uint64_t offset, std::size_t length, int protection,

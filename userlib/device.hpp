@@ -75,7 +75,7 @@ public:
   int window_create(const void *base, std::size_t length, unsigned int access,
                     unsigned int mode, std::uint64_t &name) const;
   int window_destroy(std::uint64_t name) const;
-  int window_open(std::uint64_t name, unsigned int access) const;
+  int window_open(std::uint64_t name, unsigned int access, std::uint64_t &length) const;
   int map(int handle, std::uint64_t offset, std::size_t length, int protection,
           unsigned int flags, void *&address) const;
   int show(unsigned int how, const void *address, std::size_t length) const;

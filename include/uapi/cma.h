@@ -75,6 +75,7 @@ enum cma_ioc_nr {
 #define CMA_FEATURE_POPULATE (1ULL << 10) /* %CMA_IOC_POPULATE */
 #define CMA_FEATURE_KNOWN (1ULL << 11) /* %CMA_COPY_KNOWN */
 #define CMA_FEATURE_SHOW (1ULL << 12) /* %CMA_IOC_SHOW */
+#define CMA_FEATURE_LENGTH (1ULL << 13) /* cma_ioc_open.length */
 
 /**
  * struct cma_ioc_info - what the running module offers
@@ -238,6 +239,8 @@ struct cma_ioc_copy {
  * @access: in: CMA_ACCESS_* that are wanted; 0: all that there are
  *	out: CMA_ACCESS_* that the handle allows
  * @handle: out: the handle, above 0, valid in this open file only
+ * @length: out, %CMA_FEATURE_LENGTH: bytes that the handle reaches: the window's
+ *	length; 2^64 - 1 for one that was opened by pid or pidfd
  *
  * A handle is bound to the peer's address space as it is now: it ends with
  * the peer's exit or execve(2), never passes to another process that comes to
@@ -247,6 +250,9 @@ struct cma_ioc_copy {
  * One that was opened by a window reaches the window, at offsets from its
  * beginning, and ends with it, too. A handle allows no more than the mode in
  * which the file was opened: to read from others, to write into them, or both.
+ *
+ * The first version of the structure ended with @handle. A module that knows no
+ * other accepts this one with @length 0, and leaves it so.
  *
  * Errors: ESRCH (also a window whose owner's memory is gone), EPERM, EBADF as
  * for a copy (also: this open file is not open for @access, or for any of what
@@ -266,6 +272,7 @@ struct cma_ioc_open {
 	__u64 window;
 	__u32 access;
 	__s32 handle;
+	__u64 length;
 };
 
 /**

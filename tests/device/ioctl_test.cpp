@@ -8,6 +8,7 @@
 #include "support/twin.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <optional>
@@ -25,6 +26,12 @@ constexpr size_t sizes[] = {sizeof(cma_ioc_info),          sizeof(cma_ioc_copy),
                             sizeof(cma_ioc_open),          sizeof(cma_ioc_close),
                             sizeof(cma_ioc_window_create), sizeof(cma_ioc_window_destroy),
                             sizeof(cma_ioc_populate),      sizeof(cma_ioc_show)};
+/// Of each structure as its first version had it.
+constexpr size_t first_size(unsigned nr)
+{
+  return nr == CMA_IOC_NR_OPEN ? offsetof(cma_ioc_open, length) : sizes[nr];
+}
+
 constexpr uint8_t canary = 0xc7;
 
 /// A request that succeeds, at the start of a page-sized buffer of zeros.
@@ -178,12 +185,25 @@ TEST_P(Ioctl, SizeZeroAndTooSmall)
 {
   const unsigned nr = GetParam();
   const auto bytes = valid(nr);
-  const auto exact = static_cast<uint32_t>(sizes[nr]);
+  const auto exact = static_cast<uint32_t>(first_size(nr));
   for (const uint32_t wrong : {0U, 1U, 4U, 8U - 1, exact / 2, exact - 8, exact - 1})
     if (wrong < exact) {
       SCOPED_TRACE(wrong);
       expect_refused(nr, bytes, wrong, EINVAL);
     }
+}
+
+TEST_P(Ioctl, SizesSinceTheFirst)
+{
+  const unsigned nr = GetParam();
+  for (size_t size = first_size(nr); size < sizes[nr]; size++) {
+    SCOPED_TRACE(size);
+    auto bytes = valid(nr);
+    std::fill(bytes.begin() + static_cast<long>(size), bytes.end(), canary);
+    EXPECT_EQ(send(nr, bytes, static_cast<uint32_t>(size)), gives(0));
+    for (size_t i = size; i < bytes.size(); i++)
+      ASSERT_EQ(bytes[i], canary) << "a byte that the caller does not know was written";
+  }
 }
 
 TEST_P(Ioctl, LargerWithAZeroTail)
@@ -278,12 +298,14 @@ TEST_P(Ioctl, CommandsThatOnlyLookAlike)
 
 std::string ioctl_name(const testing::TestParamInfo<unsigned> &info)
 {
-  const char *const names[] = {"Info",         "Copy",          "Open",    "Close",
-                               "WindowCreate", "WindowDestroy", "Populate"};
+  const char *const names[] = {"Info",         "Copy",          "Open",     "Close",
+                               "WindowCreate", "WindowDestroy", "Populate", "Show"};
   return names[info.param];
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, Ioctl, testing::Range(0U, 7U), ioctl_name);
+INSTANTIATE_TEST_SUITE_P(Each, Ioctl,
+                         testing::Range(0U, static_cast<unsigned>(std::size(commands))),
+                         ioctl_name);
 
 using Door = Ioctl;
 
@@ -378,6 +400,32 @@ TEST_F(Door, OpenRefusesWhatItDoesNotKnow)
   expect_refused(CMA_IOC_NR_OPEN, open, EOPNOTSUPP);
 }
 
+TEST_F(Door, OpenTellsHowMuchIsReached)
+{
+  auto open = sized<cma_ioc_open>();
+  open.peer_type = CMA_PEER_PID;
+  open.peer = twin.target().pid;
+  open.length = 77; // no in field
+  ASSERT_EQ(twin.device().call(CMA_IOC_OPEN, &open), gives(0));
+  EXPECT_EQ(open.length, UINT64_MAX);
+
+  auto create = valid_window();
+  ASSERT_EQ(twin.device().call(CMA_IOC_WINDOW_CREATE, &create), gives(0));
+  open = sized<cma_ioc_open>();
+  open.peer_type = CMA_PEER_WINDOW;
+  open.window = create.window;
+  ASSERT_EQ(twin.device().call(CMA_IOC_OPEN, &open), gives(0));
+  EXPECT_EQ(open.length, length);
+
+  // Whoever is refused is told nothing.
+  open = sized<cma_ioc_open>();
+  open.peer_type = CMA_PEER_WINDOW;
+  open.window = create.window;
+  open.access = CMA_ACCESS_WRITE;
+  EXPECT_EQ(twin.device().call(CMA_IOC_OPEN, &open), fails(EACCES));
+  EXPECT_EQ(open.length, 0);
+}
+
 TEST_F(Door, PopulateRefusesWhatItDoesNotKnow)
 {
   const cma_ioc_populate good = valid_populate();
@@ -398,7 +446,7 @@ TEST_F(Door, Info)
                 CMA_FEATURE_MANY | CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
                 CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW |
                 CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
-                CMA_FEATURE_SHOW);
+                CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH);
   EXPECT_EQ(info.max_iov, 1024);
   EXPECT_GT(info.max_iov_many, info.max_iov);
   EXPECT_EQ(info.max_bytes, 0x7ffff000);

@@ -29,7 +29,7 @@
 
 static_assert(sizeof(void *) == 4, "to be compiled with -m32");
 static_assert(sizeof(cma_ioc_info) == 88 && sizeof(cma_ioc_copy) == 72);
-static_assert(sizeof(cma_ioc_open) == 32 && sizeof(cma_ioc_close) == 8);
+static_assert(sizeof(cma_ioc_open) == 40 && sizeof(cma_ioc_close) == 8);
 static_assert(sizeof(cma_iovec) == 16 && alignof(cma_iovec) >= 4);
 
 namespace {

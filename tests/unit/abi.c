@@ -55,7 +55,7 @@ FIELD(cma_ioc_copy, fault_addr, 56, 8);
 FIELD(cma_ioc_copy, fault_side, 64, 4);
 FIELD(cma_ioc_copy, reserved, 68, 4);
 
-SIZE(cma_ioc_open, 32);
+SIZE(cma_ioc_open, 40);
 FIELD(cma_ioc_open, size, 0, 4);
 FIELD(cma_ioc_open, flags, 4, 4);
 FIELD(cma_ioc_open, peer_type, 8, 4);
@@ -63,6 +63,7 @@ FIELD(cma_ioc_open, peer, 12, 4);
 FIELD(cma_ioc_open, window, 16, 8);
 FIELD(cma_ioc_open, access, 24, 4);
 FIELD(cma_ioc_open, handle, 28, 4);
+FIELD(cma_ioc_open, length, 32, 8);
 
 SIZE(cma_ioc_close, 8);
 FIELD(cma_ioc_close, size, 0, 4);
@@ -128,3 +129,4 @@ VALUE(CMA_FEATURE_WINDOW, 0x100);
 VALUE(CMA_FEATURE_MAP, 0x200);
 VALUE(CMA_FEATURE_POPULATE, 0x400);
 VALUE(CMA_FEATURE_SHOW, 0x1000);
+VALUE(CMA_FEATURE_LENGTH, 0x2000);

@@ -32,7 +32,7 @@ public:
                   CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY | CMA_FEATURE_LARGE |
                   CMA_FEATURE_REPORT | CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
                   CMA_FEATURE_WINDOW | CMA_FEATURE_MAP | CMA_FEATURE_POPULATE |
-                  CMA_FEATURE_SHOW,
+                  CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH,
       .max_iov = 1024,
       .max_iov_many = 5000,
       .max_bytes = 0x7ffff000,

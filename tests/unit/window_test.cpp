@@ -78,6 +78,37 @@ TEST_F(WindowTest, IsOpened)
   EXPECT_EQ(cma_window_open(context.get(), some_name, CMA_ACCESS_WRITE), 4711);
 }
 
+TEST_F(WindowTest, IsOpenedAndMeasured)
+{
+  EXPECT_CALL(device, open).WillOnce([](cma_ioc_open &open) {
+    EXPECT_EQ(open.length, 0U);
+    open.handle = 4711;
+    open.length = 0x123456789aU;
+    return 0;
+  });
+  std::uint64_t length = 1;
+  EXPECT_EQ(cma_window_open_sized(context.get(), some_name, 0, &length), 4711);
+  EXPECT_EQ(length, 0x123456789aU);
+}
+
+TEST_F(WindowTest, HasNoLengthWhereNoneIsTold)
+{
+  std::uint64_t length = 1;
+  EXPECT_CALL(device, open).WillOnce([](cma_ioc_open &open) { // a module that is older
+    open.handle = 4711;
+    return 0;
+  });
+  EXPECT_EQ(cma_window_open_sized(context.get(), some_name, 0, &length), 4711);
+  EXPECT_EQ(length, 0U);
+  length = 1;
+  EXPECT_CALL(device, open).WillOnce([](cma_ioc_open &open) {
+    open.length = 99;
+    return -EACCES;
+  });
+  EXPECT_EQ(cma_window_open_sized(context.get(), some_name, 0, &length), -EACCES);
+  EXPECT_EQ(length, 0U);
+}
+
 TEST_F(WindowTest, ErrorsAreReturned)
 {
   for (const int error : {EINVAL, ENOSPC, ENOMEM, EFAULT, ENOENT, EACCES, ENOTTY}) {
@@ -133,13 +164,17 @@ TEST_F(WindowTest, IsOwnedInCpp)
   EXPECT_CALL(device, window_create).WillOnce(Return(-ENOSPC));
   EXPECT_THROW(owner.expose(memory, CMA_ACCESS_READ), std::system_error);
 
-  EXPECT_CALL(device, open).WillOnce([](cma_ioc_open &open) {
+  EXPECT_CALL(device, open).Times(2).WillRepeatedly([](cma_ioc_open &open) {
     open.handle = 5;
+    open.length = 4242;
     return 0;
   });
-  EXPECT_CALL(device, close).WillOnce(Return(0));
+  EXPECT_CALL(device, close).Times(2).WillRepeatedly(Return(0));
   const cma::Handle handle = owner.open_window(some_name);
   EXPECT_EQ(static_cast<cma::Peer>(handle).id, 5);
+  std::uint64_t length = 0;
+  EXPECT_TRUE(owner.open_window(some_name, CMA_ACCESS_READ, &length));
+  EXPECT_EQ(length, 4242U);
 }
 
 } // namespace
