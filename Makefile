@@ -47,7 +47,7 @@ demo: ## install what is needed, build, and move data between two processes thro
 ##@ Test
 .PHONY: check check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
 .PHONY: check-install check-consumers check-system check-dist check-deb check-rpm check-abi
-.PHONY: check-shortage check-fuzz check-debug-rt check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms lint
+.PHONY: check-shortage check-fuzz check-debug-rt check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms check-tracing lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
 	@$(MAKE) user
@@ -103,6 +103,10 @@ check-races-stress: user
 
 check-races-control: user ## that data races which were put into the module on purpose are seen
 	@tests/stress/run --kernel kcsan --negative
+
+check-tracing: user ## the commands of docs/tracing.md (perf, bpftrace), in a guest in which a program copies
+	@scripts/setup build demo check tracing
+	@tests/tracing/run
 
 check-unit: user ## the tests that need no device
 	@scripts/unit-tests
