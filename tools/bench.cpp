@@ -8,6 +8,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <sys/utsname.h>
 #include <unistd.h>

@@ -3,6 +3,8 @@
  * The subcommands. Each adds itself to the command line; what it does runs while
  * the line is parsed. It returns for success, throws Status to end with another
  * exit status, having said why, or any other exception, whose text main() prints.
+ *
+ * Whoever defines command lines includes CLI11 itself, which takes long to compile.
  */
 #ifndef CMA_TOOLS_COMMAND_HPP
 #define CMA_TOOLS_COMMAND_HPP
@@ -10,12 +12,16 @@
 #include <memory>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include <cma.hpp>
 
+namespace CLI {
+class App;
+}
+
 /** Ends the program with this exit status and no further words. */
-using Status = CLI::RuntimeError;
+struct Status {
+  int code;
+};
 
 void add_info(CLI::App &app);
 void add_selftest(CLI::App &app);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>

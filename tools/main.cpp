@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
 #include "command.hpp"
@@ -83,7 +84,7 @@ void check_command(const CLI::App &app, const std::string &word)
   fmt::print(stderr, "cma: there is no command '{}'{}\n", word,
              nearest.empty() ? "; cma --help names those that there are"
                              : fmt::format(". Was '{}' meant?", nearest));
-  throw Status(2);
+  throw Status{2};
 }
 
 /* "help" and "help COMMAND" as what they mean. */
@@ -121,7 +122,7 @@ int run(int argc, char **argv)
     if (std::fflush(stdout) != 0)
       throw std::system_error(errno, std::generic_category(), "standard output");
   } catch (const Status &status) {
-    return status.get_exit_code();
+    return status.code;
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -8,6 +8,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
 namespace {

@@ -9,7 +9,10 @@
 #include <cstdint>
 #include <string>
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+class Option;
+} // namespace CLI
 
 /** Throws std::invalid_argument, saying what is wrong with the text. */
 uint64_t parse_number(const std::string &text);

@@ -3,6 +3,7 @@
  * cma ps: which processes use /dev/cma, whom they have handles of, and what they
  * let others reach.
  */
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 

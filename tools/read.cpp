@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstring>
 
+#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <vector>
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -113,7 +114,7 @@ void run(std::vector<std::string> command, const std::string &policy, bool verbo
   execvp(arguments[0], arguments.data());
   int error = errno;
   fmt::print(stderr, "cma: cannot run {}: {}\n", command[0], strerror(error));
-  throw Status(error == ENOENT ? 127 : 126);
+  throw Status{error == ENOENT ? 127 : 126};
 }
 
 } // namespace

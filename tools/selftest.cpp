@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <sys/utsname.h>
@@ -119,7 +120,7 @@ void selftest(const std::string &backend, bool json)
   }
   report(used, tally);
   if (tally.failed)
-    throw Status(1);
+    throw Status{1};
 }
 
 } // namespace

@@ -17,7 +17,6 @@
 
 namespace {
 
-const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 constexpr size_t guard = 64; /* bytes on either side that must stay as they were */
 constexpr size_t many = 5000;
 
@@ -227,7 +226,7 @@ void same_as_system_call(Bench &bench)
   expect(ours == theirs, "other bytes than process_vm_readv reads");
 }
 
-constexpr Item items[] = {
+constexpr Item of_data[] = {
     {"read by pid", [](Bench &bench) { read_all(bench, Way::pid); }},
     {"read by pidfd", [](Bench &bench) { read_all(bench, Way::pidfd); }},
     {"read by handle", [](Bench &bench) { read_all(bench, Way::handle); }},
@@ -244,5 +243,5 @@ constexpr Item items[] = {
 
 std::span<const Item> data_items()
 {
-  return items;
+  return of_data;
 }

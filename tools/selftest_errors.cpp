@@ -15,7 +15,6 @@
 
 namespace {
 
-const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 constexpr unsigned nobody = 65534;
 
 /* Copy with one segment a side, and everything there is to know of the outcome. */
@@ -200,7 +199,7 @@ void refused(Bench &bench)
   expect(status == 0, "refused, but not explained");
 }
 
-constexpr Item items[] = {
+constexpr Item of_errors[] = {
     {"nothing to move is no error", nothing_to_move},
     {"memory that is not there: EFAULT", special_pages},
     {"up to a hole: so many bytes", up_to_a_hole},
@@ -215,5 +214,5 @@ constexpr Item items[] = {
 
 std::span<const Item> error_items()
 {
-  return items;
+  return of_errors;
 }

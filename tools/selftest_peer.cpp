@@ -15,7 +15,6 @@
 
 namespace {
 
-const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 constexpr size_t nowhere = SIZE_MAX;
 
 [[noreturn]] void fail(const char *what)

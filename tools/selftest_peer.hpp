@@ -14,6 +14,9 @@
 #include <optional>
 
 #include <sys/types.h>
+#include <unistd.h>
+
+inline const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 
 inline char pattern(uint64_t seed, size_t offset)
 {

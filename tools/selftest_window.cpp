@@ -17,7 +17,6 @@
 
 namespace {
 
-const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 constexpr uint64_t theirs =
     11; /* the seeds of what lies in the owner's memory and here */
 constexpr uint64_t ours = 12;
@@ -253,7 +252,7 @@ void xpmem_segments(Bench &bench)
   expect(xpmem.remove(segment) == 0, "xpmem_remove: {}", strerror(errno));
 }
 
-constexpr Item items[] = {
+constexpr Item of_windows[] = {
     {"a window: what its owner exposes", window_copies},
     {"a window: its end, its rights, its destruction", window_limits},
     {"a mapping: the owner's memory as it is", mapping_shows_the_owner},
@@ -264,5 +263,5 @@ constexpr Item items[] = {
 
 std::span<const Item> window_items()
 {
-  return items;
+  return of_windows;
 }

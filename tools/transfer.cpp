@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
@@ -173,7 +174,7 @@ void Transfer::finish(FILE *json)
   if (signal)
     die_of(signal);
   if (!problem.empty())
-    throw Status(1);
+    throw Status{1};
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
