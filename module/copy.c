@@ -414,6 +414,7 @@ static void copy_cached(struct engine *engine, u64 addr)
 {
 	struct cmad_chunk *chunk;
 	bool flatten = false;
+	unsigned long look;
 
 	cmad_step_begin();
 	chunk = cmad_chunk_trylock(engine->space, addr);
@@ -421,9 +422,10 @@ static void copy_cached(struct engine *engine, u64 addr)
 		smp_mb__after_atomic(); /* pairs with cmad_steps_wait() */
 		if (!cmad_grant_ended(engine->grant))
 			copy_chunk(engine, chunk);
-		flatten = READ_ONCE(chunk->carried) >= chunk->flat_after;
+		look = READ_ONCE(chunk->flat_look);
+		flatten = READ_ONCE(chunk->carried) >= look;
 		if (flatten)
-			WRITE_ONCE(chunk->carried, 0);
+			WRITE_ONCE(chunk->flat_look, 2 * look);
 		up_read(&chunk->lock);
 	}
 	cmad_step_end();

@@ -15,9 +15,11 @@
  *
  * Building costs about as much as it spares in 4 MB of copies, which is what the
  * chunk must carry first: so it never costs much more than twice what the better
- * of both ways would have. Each time that a change ends or prevents it the chunk
+ * of both ways would have. Where fewer pages are translated, it costs less, and
+ * the chunk must carry less. Each time that a change ends or prevents it the chunk
  * must carry twice as much before the next.
  */
+#include <linux/err.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -32,7 +34,9 @@ MODULE_PARM_DESC(flat_kb,
 		 "Kilobytes that a chunk carries unchanged before it is mapped into the kernel in one piece (default 4096, 0: never)");
 
 #define FLAT_AFTER_MAX SZ_1G
-#define FLAT_BREAKS 32	/* fewer interruptions cost less than the mapping */
+#define FLAT_BREAKS 32	/* of a chunk; fewer cost less than the mapping */
+#define FLAT_PAGES 64	/* that cost what a mapping does, however small */
+#define FLAT_PAGES_ALL (CMAD_CHUNK_PAGES + FLAT_PAGES)
 
 static void flat_free(struct cmad_flat *flat)
 {
@@ -45,12 +49,27 @@ static void flat_free_work(struct work_struct *work)
 	flat_free(container_of(work, struct cmad_flat, free));
 }
 
+/* The part of what a whole chunk must carry that is for a mapping of @nr pages. */
+static unsigned long flat_share(const struct cmad_chunk *chunk, unsigned int nr)
+{
+	return chunk->flat_after / FLAT_PAGES_ALL * (nr + FLAT_PAGES);
+}
+
+/* Nothing is carried yet; copiers read and write it with the lock for reading. */
+static void flat_restart(struct cmad_chunk *chunk)
+{
+	WRITE_ONCE(chunk->carried, 0);
+	WRITE_ONCE(chunk->flat_look, flat_share(chunk, chunk->flat_pages));
+}
+
 void cmad_flat_init(struct cmad_chunk *chunk)
 {
 	unsigned long bytes = READ_ONCE(flat_kb) * 1024UL;
 
 	/* Xen lets nobody map what may become a page table meanwhile. */
 	chunk->flat_after = bytes && !xen_pv_domain() ? bytes : ULONG_MAX;
+	chunk->flat_pages = 0;
+	flat_restart(chunk);
 }
 
 /* Wait longer the next time: the mapping was in vain, or comes to an end. */
@@ -67,12 +86,12 @@ void cmad_flat_drop(struct cmad_chunk *chunk)
 
 	lockdep_assert_held_write(&chunk->lock);
 	chunk->changes++;
-	WRITE_ONCE(chunk->carried, 0);
 	if (flat) {
 		chunk->flat = NULL;
 		flat_back_off(chunk);
 		queue_work(cmad_wq, &flat->free);
 	}
+	flat_restart(chunk);
 }
 
 /*
@@ -98,16 +117,18 @@ void cmad_flat_widen(struct cmad_chunk *chunk, unsigned int index)
 
 /*
  * The pages around the one at @index as far as they are translated without a
- * gap, and @flat's extent. False if they are not worth a mapping.
+ * gap, and @flat's extent. 0, -EAGAIN if so many have to carry more first, or
+ * another error if they are not worth a mapping.
  */
-static bool flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
-			  struct cmad_flat *flat, struct page **pages)
+static int flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
+			 struct cmad_flat *flat, struct page **pages)
 {
 	const unsigned long *entries = chunk->entries;
 	unsigned int breaks = 0, end = index, first = index, i;
+	unsigned long share;
 
 	if (!cmad_chunk_change_begin(chunk))
-		return false;
+		return -EBUSY;
 	flat->changes = chunk->changes;
 	while (first && entries[first - 1] & CMAD_ENTRY_READ)
 		first--;
@@ -118,10 +139,20 @@ static bool flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
 		if (i > first && entries[i] != entries[i - 1] + PAGE_SIZE)
 			breaks++;
 	}
-	cmad_chunk_change_end(chunk);
 	flat->first = first;
 	flat->nr = end - first;
-	return breaks >= FLAT_BREAKS;
+	chunk->flat_pages = flat->nr;
+	share = flat_share(chunk, flat->nr);
+	if (READ_ONCE(chunk->carried) < share)
+		WRITE_ONCE(chunk->flat_look, share);
+	else
+		share = 0;
+	cmad_chunk_change_end(chunk);
+
+	if (share)
+		return -EAGAIN;
+	return breaks * FLAT_PAGES_ALL < FLAT_BREAKS * (flat->nr + FLAT_PAGES) ?
+	       -EINVAL : 0;
 }
 
 static struct cmad_flat *flat_make(struct cmad_chunk *chunk, unsigned int index)
@@ -130,19 +161,42 @@ static struct cmad_flat *flat_make(struct cmad_chunk *chunk, unsigned int index)
 					    CMAD_GFP_CACHE);
 	struct cmad_flat *flat = kzalloc(sizeof(*flat),
 					 CMAD_GFP_CACHE | __GFP_ACCOUNT);
+	int rc = -ENOMEM;
 
-	if (pages && flat && flat_snapshot(chunk, index, flat, pages))
+	if (pages && flat)
+		rc = flat_snapshot(chunk, index, flat, pages);
+	if (!rc) {
 		flat->base = vmap(pages, flat->nr, VM_MAP, PAGE_KERNEL);
-	kfree(pages);
-	if (flat && flat->base) {
 		INIT_WORK(&flat->free, flat_free_work);
-		return flat;
+		rc = flat->base ? 0 : -ENOMEM;
 	}
+	kfree(pages);
+	if (!rc)
+		return flat;
 	kfree(flat);
-	return NULL;
+	return ERR_PTR(rc);
 }
 
-/* The chunk at @addr carried enough. The caller holds no lock. */
+/* Publish it, unless something changed meanwhile; what is then not needed. */
+static struct cmad_flat *flat_publish(struct cmad_chunk *chunk,
+				      unsigned int index,
+				      struct cmad_flat *flat)
+{
+	if (!cmad_chunk_change_begin(chunk))
+		return flat;
+	if (flat && !chunk->dead && flat->changes == chunk->changes) {
+		swap(chunk->flat, flat);
+		cmad_flat_widen(chunk, index);
+		cmad_count(flattenings, 1);
+	} else {
+		flat_back_off(chunk);
+	}
+	flat_restart(chunk);
+	cmad_chunk_change_end(chunk);
+	return flat;
+}
+
+/* The chunk at @addr carried enough, perhaps. The caller holds no lock. */
 void cmad_flat_build(struct cmad_space *space, unsigned long addr)
 {
 	unsigned int index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
@@ -153,19 +207,9 @@ void cmad_flat_build(struct cmad_space *space, unsigned long addr)
 	if (!chunk)
 		return;
 	flat = flat_make(chunk, index);
-
-	if (cmad_chunk_change_begin(chunk)) {
-		if (flat && !chunk->dead && flat->changes == chunk->changes) {
-			swap(chunk->flat, flat);
-			cmad_flat_widen(chunk, index);
-			cmad_count(flattenings, 1);
-		} else {
-			flat_back_off(chunk);
-		}
-		cmad_chunk_change_end(chunk);
-	}
-
-	if (flat)
+	if (flat != ERR_PTR(-EAGAIN))
+		flat = flat_publish(chunk, index, IS_ERR(flat) ? NULL : flat);
+	if (!IS_ERR_OR_NULL(flat))
 		flat_free(flat);
 	cmad_chunk_put(chunk);
 }

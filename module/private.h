@@ -151,7 +151,10 @@ struct cmad_space {
  * @flat: many of the pages as one, or NULL; @lock
  * @carried: bytes copied by @entries since these lost any; readers add to it,
  *	too, since it only has to be about right
- * @flat_after: bytes to be carried before @flat is built; @lock
+ * @flat_after: bytes to be carried before @flat is built of all pages; @lock
+ * @flat_pages: pages that it was to be built of when that was looked at last; @lock
+ * @flat_look: bytes to be carried before it is looked whether they are enough for
+ *	those that are there; as @carried
  * @changes: invalidations; @lock
  * @space: whose; valid until the chunk is off the lists
  * @index: its address >> CMAD_CHUNK_SHIFT
@@ -175,6 +178,8 @@ struct cmad_chunk {
 	struct cmad_flat *flat;
 	unsigned long carried;
 	unsigned long flat_after;
+	unsigned int flat_pages;
+	unsigned long flat_look;
 	unsigned long changes;
 	struct cmad_space *space;
 	unsigned long index;

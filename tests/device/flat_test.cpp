@@ -98,6 +98,22 @@ TEST_F(Flat, ReadsAndWritesEveryPage)
   EXPECT_EQ(copy(false, 3, 7), gives(7 * page));
 }
 
+/// What costs less to map pays sooner.
+TEST_F(Flat, FewPagesTakeLess)
+{
+  constexpr size_t few = 16;
+  constexpr size_t chunk_pages = 512;
+  const size_t left = chunk_pages - memory / page % chunk_pages; // in the first chunk
+  const size_t first = left < few ? left : 0;
+  const int64_t before = flattenings();
+  for (int i = 0; i < 10; i++)
+    EXPECT_EQ(copy(false, first, few), gives(few * page));
+  EXPECT_EQ(flattenings(), before + 1);
+  EXPECT_EQ(copy(false, first, few), gives(few * page));
+  EXPECT_EQ(copy(false), gives(size));
+  EXPECT_EQ(wrong(), pages);
+}
+
 TEST_F(Flat, SeesWhatTheOwnerWritesInPlaceAndAfterFork)
 {
   flatten();
