@@ -25,8 +25,10 @@
 #include "private.h"
 #include "space.h"
 
-#define TOTAL_DEFAULT 4096
-#define EACH_DEFAULT 1024
+#define BY_MEMORY UINT_MAX	/* a bound that nobody gave */
+#define TOTAL_LEAST 4096
+#define TOTAL_MOST BIT(20)
+#define EACH_SHARE 4	/* of all, for one process */
 #define PATIENCE 64	/* chunks in use that a search for a victim passes over */
 #define GOING_MAX 1024	/* evicted, before others wait until they are freed */
 #define ADMIT_PAGES 64	/* in one copy, from which a chunk pays at once */
@@ -34,15 +36,18 @@
 #define AMEND_PAGES 8	/* likewise, for translations in one that is there */
 #define AMEND_ONE_IN 32
 
-unsigned int cmad_max_chunks = TOTAL_DEFAULT;
+unsigned int cmad_max_chunks = BY_MEMORY;
 module_param_named(max_chunks, cmad_max_chunks, uint, 0644);
 MODULE_PARM_DESC(max_chunks,
-		 "Chunks of 2 MB whose translations are kept in total (default 4096, 0: none for copies, 4096 for mappings)");
+		 "Chunks of 2 MB whose translations are kept in total (default by the machine's memory, at least 4096; 0: none for copies, the default for mappings)");
 
-static unsigned int max_chunks_per_space = EACH_DEFAULT;
+static unsigned int max_chunks_per_space = BY_MEMORY;
 module_param(max_chunks_per_space, uint, 0644);
 MODULE_PARM_DESC(max_chunks_per_space,
-		 "Chunks of 2 MB whose translations are kept of one process (default 1024, 0: as max_chunks)");
+		 "Chunks of 2 MB whose translations are kept of one process (default a quarter of that of max_chunks, 0: as there)");
+
+/* Also what mappings have where copies have none. */
+static unsigned int total_default, each_default;
 
 static LIST_HEAD(chunks);	/* all, the next victim first; cmad_chunks_lock */
 static unsigned int nr_chunks;	/* there; cmad_chunks_lock */
@@ -225,8 +230,8 @@ bool cmad_evict_make_room(struct cmad_space *space, bool must)
 		return false;
 	if (many_go() && wait_var_event_killable(&nr_all, !many_go()))
 		return false;
-	return evict_below(each ?: EACH_DEFAULT, &space->nr_chunks, space, must) &&
-	       evict_below(total ?: TOTAL_DEFAULT, &nr_chunks, NULL, must);
+	return evict_below(each ?: each_default, &space->nr_chunks, space, must) &&
+	       evict_below(total ?: total_default, &nr_chunks, NULL, must);
 }
 
 /* Who draws a good lot may look at it again, until it was used. */
@@ -273,6 +278,21 @@ void cmad_evict_uncount(void)
 	atomic_dec(&nr_all);
 	smp_mb__after_atomic(); /* as wake_up_var() wants it */
 	wake_up_var(&nr_all);
+}
+
+/* As many as cover the machine's memory; they take 1/450 of it. */
+void __init cmad_evict_set_defaults(void)
+{
+	struct sysinfo info;
+
+	si_meminfo(&info);
+	total_default = clamp_t(u64, (u64)info.totalram * info.mem_unit >>
+				CMAD_CHUNK_SHIFT, TOTAL_LEAST, TOTAL_MOST);
+	each_default = total_default / EACH_SHARE;
+	if (cmad_max_chunks == BY_MEMORY)
+		cmad_max_chunks = total_default;
+	if (max_chunks_per_space == BY_MEMORY)
+		max_chunks_per_space = each_default;
 }
 
 int __init cmad_evict_init(void)

@@ -80,6 +80,7 @@ static int __init cmad_init(void)
 		return -ENOMEM;
 
 	cmad_user_init();
+	cmad_evict_set_defaults();
 	rc = cmad_space_init();
 	if (rc)
 		goto free_wq;

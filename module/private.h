@@ -500,6 +500,7 @@ void cmad_evict_drawn(void);
 bool cmad_evict_make_room(struct cmad_space *space, bool must);
 void cmad_evict_count(void);
 void cmad_evict_uncount(void);
+void cmad_evict_set_defaults(void);
 int cmad_evict_init(void);
 void cmad_evict_stop(void);
 void cmad_evict_exit(void);

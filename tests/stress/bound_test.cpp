@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -61,6 +62,18 @@ TEST(Bound, NoChunks)
   stage.finish_owner();
   EXPECT_EQ(stage.board().findings(), 0U);
   EXPECT_EQ(counter("fills"), before);
+}
+
+/// 4.5 kB for 2 MB: less than 0.3 % of it.
+TEST(Bound, AsManyChunksAsCoverTheMemory)
+{
+  struct sysinfo machine {};
+  ASSERT_EQ(sysinfo(&machine), 0);
+  const uint64_t cover = machine.totalram * machine.mem_unit >> 21;
+  const uint64_t all = std::clamp<uint64_t>(cover, 4096, 1U << 20);
+  const std::string parameters = "/sys/module/cma/parameters/";
+  EXPECT_EQ(get_value(parameters + "max_chunks"), all);
+  EXPECT_EQ(get_value(parameters + "max_chunks_per_space"), all / 4);
 }
 
 /// Hazard 6: filling needs memory, and getting it takes the owner's, and ours.
