@@ -22,8 +22,8 @@ constexpr int kWarmUps = 3;
 /// Segments of a vectored copy, each on a page of its own, no neighbours.
 constexpr std::size_t kSegments = 64;
 
-/// Ranks of a machine, of a large one, and of the largest.
-constexpr std::size_t kCrowds[] = {64, 384, 1024};
+/// Ranks of a machine, of a large one, of the largest; and what nobody needs.
+constexpr std::size_t kCrowds[] = {64, 384, 1024, 10'000};
 
 struct Case {
   std::string name;
@@ -173,7 +173,7 @@ std::unique_ptr<Peer> new_peer(const Mechanism &mechanism, std::size_t bytes)
 int samples_of(const Case &which)
 {
   if (which.crowd > 0)
-    return which.crowd < 1000 ? 8 : 2;
+    return which.crowd < 1000 ? 8 : which.crowd < 10'000 ? 2 : 1;
   return which.bytes < 1UL << 20 ? 15 : 7;
 }
 
