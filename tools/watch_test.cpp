@@ -6,6 +6,7 @@
 #include "cli_test.hpp"
 
 #include <csignal>
+#include <poll.h>
 
 #include <cma.hpp>
 #include <nlohmann/json.hpp>
@@ -126,7 +127,8 @@ TEST_F(Watch, StatGoesOn)
     EXPECT_TRUE(json::parse(line).contains("copies"));
   EXPECT_EQ(nr, 2);
   Running forever({"stat", "--watch", "0.2"});
-  usleep(500000);
+  pollfd first = {forever.output, POLLIN, 0};
+  EXPECT_EQ(poll(&first, 1, 60000), 1);
   kill(forever.pid, SIGINT);
   EXPECT_EQ(forever.finish(), -SIGINT);
   EXPECT_THAT(forever.data, HasSubstr("/s\n"));
