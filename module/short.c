@@ -67,16 +67,6 @@ static __always_inline bool grant_reaches(const struct cmad_grant *grant,
 	       args->local_cnt <= grant->length - args->remote_iov;
 }
 
-/* Whether @grant allows the copy, and it lies within a page of the peer's. */
-static __always_inline bool
-grant_reaches_page(const struct cmad_grant *grant,
-		   const struct cma_ioc_copy *args)
-{
-	return grant_reaches(grant, args) &&
-	       offset_in_page(grant->base + args->remote_iov) +
-	       args->local_cnt <= PAGE_SIZE;
-}
-
 /*
  * Whether the copy is done, by @known or else by what the file has. If it is not,
  * @grantp may have become the grant, with a reference.
@@ -94,9 +84,10 @@ static __always_inline bool copy_try(struct cmad_file *cf,
 
 	cmad_step_begin();
 	grant = known ?: grant_peek(cf, args);
-	if (grant && grant_reaches_page(grant, args)) {
+	if (grant && grant_reaches(grant, args)) {
 		addr = grant->base + args->remote_iov;
-		chunk = cmad_chunk_trylock(grant->space, addr);
+		if (offset_in_page(addr) + len <= PAGE_SIZE)
+			chunk = cmad_chunk_trylock(grant->space, addr);
 	}
 	if (!chunk) {
 		if (grant && refcount_inc_not_zero(&grant->refs))
@@ -108,7 +99,7 @@ static __always_inline bool copy_try(struct cmad_file *cf,
 	missed = copy_in_page(chunk, addr, grant, args);
 	if (READ_ONCE(chunk->asked))
 		cmad_young_mark(chunk, addr & (CMAD_CHUNK_SIZE - 1), len);
-	trace_cmad_copy_short(args, chunk->space, missed);
+	trace_cmad_copy_short(args, chunk, NULL, missed);
 	up_read(&chunk->lock);
 	cmad_step_end();
 	if (missed)
@@ -147,7 +138,7 @@ static unsigned long copy_by_page(struct page *page, u64 addr,
 					u64_to_user_ptr(args->local_iov),
 					args->local_cnt,
 					args->flags & CMA_COPY_WRITE);
-	trace_cmad_copy_short(args, grant->space, missed);
+	trace_cmad_copy_short(args, NULL, grant->space, missed);
 	cmad_step_end();
 	return missed;
 }
@@ -164,7 +155,8 @@ static bool copy_uncached(struct cmad_file *cf,
 	struct page *page;
 	long got;
 
-	if (!grant_reaches_page(grant, args) ||
+	if (!grant_reaches(grant, args) ||
+	    offset_in_page(addr) + args->local_cnt > PAGE_SIZE ||
 	    cmad_space_fill_pays(grant->space, addr))
 		return false;
 	mm = cmad_space_mmget(grant->space);

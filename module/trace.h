@@ -68,11 +68,15 @@ TRACE_EVENT(cmad_copy_end,
 		  __entry->fault_addr)
 );
 
-/* A copy that was done the short way; it has no other events. */
+/*
+ * A copy that was done the short way, by @chunk, or by a page of @space; it has no
+ * other events. To ask the chunk for its space would cost those that are not traced.
+ */
 TRACE_EVENT_CONDITION(cmad_copy_short,
 	TP_PROTO(const struct cma_ioc_copy *args,
-		 const struct cmad_space *space, unsigned long missed),
-	TP_ARGS(args, space, missed),
+		 const struct cmad_chunk *chunk, const struct cmad_space *space,
+		 unsigned long missed),
+	TP_ARGS(args, chunk, space, missed),
 	TP_CONDITION(!missed),
 
 	TP_STRUCT__entry(
@@ -82,7 +86,8 @@ TRACE_EVENT_CONDITION(cmad_copy_short,
 	),
 
 	TP_fast_assign(
-		__entry->mm = rcu_access_pointer(space->mm);
+		__entry->mm = rcu_access_pointer((chunk ? chunk->space :
+						    space)->mm);
 		__entry->write = args->flags & CMA_COPY_WRITE;
 		__entry->bytes = args->local_cnt;
 	),
