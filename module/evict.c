@@ -283,11 +283,8 @@ void cmad_evict_uncount(void)
 /* As many as cover the machine's memory; they take 1/450 of it. */
 void __init cmad_evict_set_defaults(void)
 {
-	struct sysinfo info;
-
-	si_meminfo(&info);
-	total_default = clamp_t(u64, (u64)info.totalram * info.mem_unit >>
-				CMAD_CHUNK_SHIFT, TOTAL_LEAST, TOTAL_MOST);
+	total_default = clamp_t(u64, totalram_pages() / CMAD_CHUNK_PAGES,
+				TOTAL_LEAST, TOTAL_MOST);
 	each_default = total_default / EACH_SHARE;
 	if (cmad_max_chunks == BY_MEMORY)
 		cmad_max_chunks = total_default;

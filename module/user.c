@@ -153,14 +153,11 @@ void cmad_user_uncharge(struct cmad_user *user, enum cmad_charge what)
 static void __init set_default(enum cmad_charge what, unsigned int most,
 			       unsigned long cost)
 {
-	struct sysinfo info;
-	u64 afford;
+	u64 bytes = (u64)totalram_pages() << PAGE_SHIFT;
 
-	if (limits[what])
-		return;
-	si_meminfo(&info);
-	afford = (u64)info.totalram * info.mem_unit / MEMORY_SHARE / cost;
-	limits[what] = clamp_t(u64, afford, LIMIT_MIN, most);
+	if (!limits[what])
+		limits[what] = clamp_t(u64, bytes / MEMORY_SHARE / cost,
+				       LIMIT_MIN, most);
 }
 
 void __init cmad_user_init(void)
