@@ -11,12 +11,12 @@
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "bench_measure.hpp"
 #include "bench_place.hpp"
 #include "command.hpp"
 #include "numbers.hpp"
+#include "progress.hpp"
 
 namespace bench {
 
@@ -116,7 +116,7 @@ public:
     for (const size_t readers : options.readers)
       for (const Seats &seats : seats_for(readers))
         result.tables.push_back(measure_at(seats, readers));
-    clear_progress();
+    progress.clear();
     if (result.tables.empty())
       throw std::runtime_error(fmt::format("nothing can be measured: {}: {}",
                                            result.left_out[0].what,
@@ -203,7 +203,7 @@ private:
     setup.home = home_of_owner(seats);
     Table table = {seats.place, seats.words, seats.processors, readers, {}};
     for (const uint64_t length : lengths) {
-      show_progress(
+      progress.say(
           fmt::format("{} of {}, {} reader(s), {} bytes", result.tables.size() + 1,
                       std::max(options.places.size(), size_t{1}) * options.readers.size(),
                       readers, length));
@@ -263,16 +263,8 @@ private:
     return list;
   }
 
-  void show_progress(const std::string &text) const
-  {
-    if (terminal)
-      fmt::print(stderr, "\r\033[K{}", text);
-  }
-
-  void clear_progress() const { show_progress(""); }
-
   const Options &options;
-  const bool terminal = isatty(STDERR_FILENO) == 1;
+  Progress progress{std::nullopt};
   std::vector<uint64_t> lengths;
   uint64_t span = 0;
   std::optional<Topology> topology;

@@ -3,7 +3,6 @@
  * The chart of cma bench: bandwidth against the length of a copy, a picture for each
  * table, with what memcpy does as the ceiling above. gnuplot draws it.
  */
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -47,19 +46,11 @@ std::string quoted(const std::string &text)
   return all + "'";
 }
 
-bool has(const Table &table, size_t kind)
-{
-  return std::ranges::any_of(table.cells,
-                             [kind](const Cell &cell) { return cell.kind == kind; });
-}
-
 /* A block of numbers for each way that there is. */
 std::string data_of(const Table &table)
 {
   std::string text = "$data << END\n";
-  for (size_t kind = 0; kind < kinds().size(); kind++) {
-    if (!has(table, kind))
-      continue;
+  for (const size_t kind : kinds_of(table)) {
     for (const Cell &cell : table.cells)
       if (cell.kind == kind)
         text += fmt::format("{} {}\n", cell.length, bandwidth(table, cell));
@@ -72,9 +63,7 @@ std::string plot_of(const Table &table)
 {
   std::string text;
   int block = 0;
-  for (size_t kind = 0; kind < kinds().size(); kind++) {
-    if (!has(table, kind))
-      continue;
+  for (const size_t kind : kinds_of(table)) {
     const bool ceiling = kind + 1 == kinds().size();
     text += fmt::format("{} $data index {} with linespoints linewidth 2 pointtype {} "
                         "{} linecolor rgb '{}' title '{}{}'",

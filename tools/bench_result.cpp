@@ -41,15 +41,6 @@ std::string time_in_words(double ns)
                      unit);
 }
 
-std::vector<size_t> kinds_of(const Table &table)
-{
-  std::vector<size_t> list;
-  for (size_t i = 0; i < kinds().size(); i++)
-    if (std::ranges::any_of(table.cells, [i](const Cell &one) { return one.kind == i; }))
-      list.push_back(i);
-  return list;
-}
-
 std::vector<uint64_t> lengths_of(const Table &table)
 {
   std::vector<uint64_t> list;
@@ -177,6 +168,15 @@ Json as_json(const Table &table, const Cell &cell)
 }
 
 } // namespace
+
+std::vector<size_t> kinds_of(const Table &table)
+{
+  std::vector<size_t> list;
+  for (size_t i = 0; i < kinds().size(); i++)
+    if (std::ranges::any_of(table.cells, [i](const Cell &one) { return one.kind == i; }))
+      list.push_back(i);
+  return list;
+}
 
 double bandwidth(const Table &table, const Cell &cell)
 {

@@ -48,6 +48,9 @@ struct Result {
 /** Bytes that all who read move in a nanosecond, which is GB/s. */
 double bandwidth(const Table &table, const Cell &cell);
 
+/** The kinds that it has cells of, in their order. */
+std::vector<size_t> kinds_of(const Table &table);
+
 /** The cell of that kind and length, or none. */
 const Cell *find(const Table &table, size_t kind, uint64_t length);
 

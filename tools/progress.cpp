@@ -41,6 +41,14 @@ void Progress::clear()
   shown = false;
 }
 
+void Progress::say(const std::string &words)
+{
+  if (!terminal)
+    return;
+  shown = true;
+  fmt::print(stderr, "\r{}\033[K", words);
+}
+
 double Progress::seconds() const
 {
   return std::chrono::duration<double>(Clock::now() - begin).count();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
- * A progress bar on standard error, if that is a terminal; otherwise nothing.
- * It is gone from the screen when the object is.
+ * A progress bar, or words in its place, on standard error, if that is a terminal;
+ * otherwise nothing. It is gone from the screen when the object is.
  */
 #ifndef CMA_TOOLS_PROGRESS_HPP
 #define CMA_TOOLS_PROGRESS_HPP
@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 class Progress {
 public:
@@ -23,6 +24,9 @@ public:
 
   /** Show that so many bytes have moved by now. */
   void update(uint64_t moved);
+
+  /** Show these words on how far it is. */
+  void say(const std::string &words);
 
   /** Take the bar off the screen, to make room for other words. */
   void clear();
