@@ -20,6 +20,16 @@ FAULTS = re.compile("|".join([
 ]))
 
 
+# QEMU 7.2 and 8.0, with a thread for each CPU, may go on running a breakpoint that the kernel set for a moment to
+# change its own code, and has taken back. That is rare, and befalls a kernel that starts: then most code is changed.
+STALE_BREAKPOINT = re.compile(r"\bint3: [0-9a-f]{4} \[#1\]")
+
+
+def emulator_at_fault(text):
+    """Whether the kernel died of a breakpoint of its own that QEMU did not forget."""
+    return bool(STALE_BREAKPOINT.search(text))
+
+
 def faults(text):
     """The faulty lines of a log, in order."""
     return [line.strip() for line in text.splitlines() if FAULTS.search(line)]
