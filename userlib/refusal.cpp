@@ -177,8 +177,8 @@ bool explain_yama(Text &text, const Case &c)
       "Yama lets a process access only its descendants and who allows it "
       "(kernel.yama.ptrace_scope = 1), and process %d is neither. Let it call "
       "prctl(PR_SET_PTRACER, %d) or prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY), which "
-      "a child of fork(2) does not inherit, or as root: sysctl "
-      "kernel.yama.ptrace_scope=0.",
+      "a child of fork(2) does not inherit; or start a program that does not by `cma run "
+      "--policy consent`; or as root: sysctl kernel.yama.ptrace_scope=0.",
       c.pid, c.self.thread_group);
   return true;
 }
