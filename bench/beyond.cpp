@@ -10,6 +10,7 @@
 
 #include "beyond.hpp"
 
+#include "bound.hpp"
 #include "bystander.hpp"
 #include "measure.hpp"
 #include "mechanism.hpp"
@@ -80,34 +81,6 @@ std::vector<Case> all_cases()
              bytes, order});
   return cases;
 }
-
-/// A parameter of the module, which has its old value again in the end.
-class Bound {
-public:
-  explicit Bound(std::size_t chunks)
-  {
-    std::ifstream(kPath) >> before_;
-    set(chunks);
-  }
-  ~Bound() { std::ofstream(kPath) << before_; }
-  Bound(const Bound &) = delete;
-  Bound(Bound &&) = delete;
-  Bound &operator=(const Bound &) = delete;
-  Bound &operator=(Bound &&) = delete;
-
-private:
-  static constexpr auto kPath = "/sys/module/cma/parameters/max_chunks";
-
-  static void set(std::size_t chunks)
-  {
-    std::ofstream file(kPath);
-    file << chunks << std::flush;
-    if (!file)
-      throw std::runtime_error("max_chunks cannot be set");
-  }
-
-  std::size_t before_ = 0;
-};
 
 /// Shares the processor with whoever has something to do, as programs do.
 class Ordinary {

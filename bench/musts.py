@@ -32,7 +32,7 @@ MUSTS = (
     Must("6.1", "read 64 B 4k, by *", "cma_handle", instructions=970),
     Must("6.1", "read 64 B 4k, under cma run", "cma_pid", instructions=1150),
     # Any number of peers.
-    Must("6.1", "read 64 B 4k, * peers in turn", "cma_handle", instructions=950),
+    Must("6.1", "read 64 B 4k, * peers in turn", "cma_[hw]*", instructions=950),
     Must("6.1", "read 64 B 4k, * peers in turn", "cma_pid", instructions=1400),
     # Whatever the moment.
     Must("5.10 6.1 6.12 7.2", "* 4k, *, first contact", "cma_pid", times=0.95, known=False),
