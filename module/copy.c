@@ -371,6 +371,17 @@ copy_translated(struct cmad_chunk *chunk, unsigned long offset,
 	return len - missed;
 }
 
+/* The same, for the short way. */
+unsigned long cmad_copy_translated(struct cmad_chunk *chunk,
+				   unsigned long offset, void __user *user,
+				   unsigned long len, bool write)
+{
+	bool faulted;
+
+	return write ? copy_translated(chunk, offset, user, len, true, &faulted) :
+		       copy_translated(chunk, offset, user, len, false, &faulted);
+}
+
 /*
  * Copy on in this step, segment by segment, as long as they lie in @chunk and it
  * translates them.

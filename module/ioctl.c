@@ -81,7 +81,10 @@ static int copy_report(const struct cmad_copy *copy,
 	return 0;
 }
 
-/* The long way, which every copy can go. Takes over @grant, if there is one. */
+/*
+ * The long way, which every copy can go. Takes over @grant, if there is one. Of a
+ * copy with CMA_COPY_SINGLE the first @args->copied bytes are done, but not all.
+ */
 static noinline long copy_long(struct cmad_file *cf,
 			       const struct cma_ioc_copy *args,
 			       struct cma_ioc_copy __user *out,
@@ -97,12 +100,16 @@ static noinline long copy_long(struct cmad_file *cf,
 		return -EBADF;
 	}
 	rc = cmad_copy_import(&copy, args);
+	if (!rc && args->copied)
+		cmad_copy_skip(&copy, args->copied);
 	if (!rc && copy.left) {
 		if (!grant)
 			grant = copy_grant(cf, args);
 		rc = PTR_ERR_OR_ZERO(grant);
 		if (!rc)
 			rc = cmad_copy_run(cf, &copy, grant);
+		else if (copy.copied)
+			rc = 0;
 	}
 	if (!IS_ERR_OR_NULL(grant))
 		cmad_grant_put(grant);
@@ -117,29 +124,31 @@ static noinline long copy_long(struct cmad_file *cf,
 }
 
 /*
- * What @args name in lists of one segment a side, as CMA_COPY_SINGLE has it, for
- * the short way. False if there are more, or the lists cannot be read, which is
- * for the long way to tell in its order.
+ * Lists of one segment a side become what CMA_COPY_SINGLE has in their place, which
+ * asks for the same. False, with @args as they were, if there are more, or the
+ * lists cannot be read, which is for the long way to tell in its order.
  */
-static __always_inline bool copy_lists_single(const struct cma_ioc_copy *args,
-					      struct cma_ioc_copy *single)
+static __always_inline bool copy_lists_single(struct cma_ioc_copy *args)
 {
 	const struct cma_iovec __user *local = u64_to_user_ptr(args->local_iov);
 	const struct cma_iovec __user *remote =
 		u64_to_user_ptr(args->remote_iov);
+	struct cma_iovec here, there;
 
 	if (args->local_cnt != 1 || args->remote_cnt != 1 ||
 	    !access_ok(remote, sizeof(*remote)) ||
 	    !user_access_begin(local, sizeof(*local)))
 		return false;
-	unsafe_get_user(single->local_iov, &local->base, fault);
-	unsafe_get_user(single->local_cnt, &local->len, fault);
-	unsafe_get_user(single->remote_iov, &remote->base, fault);
-	unsafe_get_user(single->remote_cnt, &remote->len, fault);
+	unsafe_get_user(here.base, &local->base, fault);
+	unsafe_get_user(here.len, &local->len, fault);
+	unsafe_get_user(there.base, &remote->base, fault);
+	unsafe_get_user(there.len, &remote->len, fault);
 	user_access_end();
-	single->flags = args->flags;
-	single->peer_type = args->peer_type;
-	single->peer = args->peer;
+	args->flags |= CMA_COPY_SINGLE;
+	args->local_iov = here.base;
+	args->local_cnt = here.len;
+	args->remote_iov = there.base;
+	args->remote_cnt = there.len;
 	return true;
 
 fault:
@@ -147,25 +156,23 @@ fault:
 	return false;
 }
 
-/* The copy that @args ask for; @copied of @out is 0. */
+/* The copy that @args ask for; @copied of them, and of @out, is 0. */
 static __always_inline long copy_any(struct cmad_file *cf,
-				     const struct cma_ioc_copy *args,
+				     struct cma_ioc_copy *args,
 				     struct cma_ioc_copy __user *out)
 {
-	const u32 short_mask = CMA_COPY_SINGLE | CMA_COPY_STRICT;
-	struct cma_ioc_copy single CMAD_UNINITIALIZED;
+	const u32 forms = CMA_COPY_SINGLE | CMA_COPY_STRICT;
 	struct cmad_grant *grant = NULL;
-	u32 form = args->flags & short_mask;
 
 	if (args->flags & ~COPY_FLAGS || args->reserved ||
 	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
 		return -EINVAL;
 
-	if (form == CMA_COPY_SINGLE && cmad_copy_short(cf, args, &grant))
+	/* A strict copy has its caller judged first. */
+	if ((args->flags & forms ? (args->flags & forms) == CMA_COPY_SINGLE :
+				   copy_lists_single(args)) &&
+	    cmad_copy_short(cf, args, &grant))
 		return put_user(args->local_cnt, &out->copied);
-	if (!form && copy_lists_single(args, &single) &&
-	    cmad_copy_short(cf, &single, &grant))
-		return put_user(single.local_cnt, &out->copied);
 	return copy_long(cf, args, out, grant);
 }
 
@@ -183,6 +190,7 @@ static __always_inline bool copy_args(struct cma_ioc_copy *args,
 	if (args->size != sizeof(*args))
 		goto fault;
 	unsafe_put_user(0, &uarg->copied, fault);
+	args->copied = 0;
 	unsafe_get_user(args->flags, &uarg->flags, fault);
 	unsafe_get_user(args->peer_type, &uarg->peer_type, fault);
 	unsafe_get_user(args->peer, &uarg->peer, fault);
@@ -206,6 +214,7 @@ static long ioctl_copy(struct cmad_file *cf, union cmad_args *uargs,
 
 	if (put_user(0, &out->copied))
 		return -EFAULT;
+	uargs->copy.copied = 0;
 	return copy_any(cf, &uargs->copy, out);
 }
 

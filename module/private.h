@@ -403,6 +403,7 @@ long cmad_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* vec.c */
 int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args);
+void cmad_copy_skip(struct cmad_copy *copy, u64 done);
 void cmad_copy_free(struct cmad_copy *copy);
 
 /* peer.c: a reference on the pid, or an ERR_PTR */
@@ -561,6 +562,9 @@ void cmad_chunk_change_end(struct cmad_chunk *chunk);
 long cmad_pages_get(struct mm_struct *mm, unsigned long addr, unsigned long nr,
 		    bool write, struct page **pages);
 void cmad_pages_put(struct page **pages, long nr, bool write);
+unsigned long cmad_copy_translated(struct cmad_chunk *chunk,
+				   unsigned long offset, void __user *user,
+				   unsigned long len, bool write);
 int cmad_copy_run(struct cmad_file *cf, struct cmad_copy *copy,
 		  const struct cmad_grant *grant);
 
@@ -572,7 +576,7 @@ static inline u32 cmad_copy_access(const struct cma_ioc_copy *args)
 }
 
 /* short.c */
-bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
+bool cmad_copy_short(struct cmad_file *cf, struct cma_ioc_copy *args,
 		     struct cmad_grant **grantp);
 
 /* fdinfo.c */

@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The short way: one segment a side, within one page, for a caller whose grant
- * is at hand. Where the cache translates the page, it takes no reference: one
- * step (step.h), which is a read side of RCU, leads from the open file to the
- * locked chunk, whose lock keeps the translation true, and past the end of that
- * lock. Where it does not, and is not to, the page is held, as the engine holds
+ * The short way: one segment a side, in one step, for a caller whose grant is at
+ * hand. Where the cache translates the pages, it takes no reference: one step
+ * (step.h), which is a read side of RCU, leads from the open file to the locked
+ * chunk, whose lock keeps the translation true, and past the end of that lock.
+ * Where it does not know a page, and is not to, that is held, as the engine holds
  * many (copy.c).
  *
  * It answers no question of its own. Whatever is out of the ordinary (no
- * verdict, no page, one to be translated, a fault on the caller's memory) leaves
- * the copy as it was, for the long way to do from the start.
+ * verdict, no page, one to be translated, a fault on the caller's memory) is for
+ * the long way, which goes on behind the bytes that were copied. For a copy within
+ * a page these are none.
  */
 #include <linux/pid.h>
+#include <linux/sizes.h>
 #include <linux/uaccess.h>
 
 #include "private.h"
 #include "space.h"
 #include "step.h"
 #include "trace.h"
+
+/* What goes this way; for more, the long way costs no more than a fiftieth. */
+#define SHORT_BYTES min(SZ_64K, CMAD_STEP_BYTES)
 
 /* Good for the step. */
 static __always_inline struct cmad_grant *
@@ -58,6 +63,35 @@ static unsigned long copy_in_page(const struct cmad_chunk *chunk, u64 addr,
 	return cmad_step_move(kaddr, user, args->local_cnt, write);
 }
 
+/*
+ * Bytes copied from or to pages of one chunk, from @addr on, as far as it
+ * translates them. One that is due to be mapped in one piece is left alone, since
+ * the long way does that.
+ */
+static noinline unsigned long copy_in_chunk(const struct cmad_grant *grant,
+					    u64 addr,
+					    const struct cma_ioc_copy *args)
+{
+	struct cmad_chunk *chunk = cmad_chunk_trylock(grant->space, addr);
+	unsigned long offset = addr & (CMAD_CHUNK_SIZE - 1);
+	unsigned long done = 0;
+
+	if (!chunk)
+		return 0;
+	smp_mb__after_atomic(); /* pairs with cmad_steps_wait() */
+	if (!cmad_grant_ended(grant) &&
+	    READ_ONCE(chunk->carried) < READ_ONCE(chunk->flat_look))
+		done = cmad_copy_translated(chunk, offset,
+					    u64_to_user_ptr(args->local_iov),
+					    args->local_cnt,
+					    args->flags & CMA_COPY_WRITE);
+	if (READ_ONCE(chunk->asked))
+		cmad_young_mark(chunk, offset, done);
+	trace_cmad_copy_short(args, chunk, NULL, args->local_cnt - done);
+	up_read(&chunk->lock);
+	return done;
+}
+
 /* Whether @grant allows the copy, within its range. */
 static __always_inline bool grant_reaches(const struct cmad_grant *grant,
 					  const struct cma_ioc_copy *args)
@@ -69,10 +103,10 @@ static __always_inline bool grant_reaches(const struct cmad_grant *grant,
 
 /*
  * Whether the copy is done, by @known or else by what the file has. If it is not,
- * @grantp may have become the grant, with a reference.
+ * @args->copied bytes are, and @grantp may have become the grant, with a reference.
  */
 static __always_inline bool copy_try(struct cmad_file *cf,
-				     const struct cma_ioc_copy *args,
+				     struct cma_ioc_copy *args,
 				     struct cmad_grant *known,
 				     struct cmad_grant **grantp)
 {
@@ -88,12 +122,17 @@ static __always_inline bool copy_try(struct cmad_file *cf,
 		addr = grant->base + args->remote_iov;
 		if (offset_in_page(addr) + len <= PAGE_SIZE)
 			chunk = cmad_chunk_trylock(grant->space, addr);
+		else if ((addr & (CMAD_CHUNK_SIZE - 1)) + len <= CMAD_CHUNK_SIZE)
+			args->copied = copy_in_chunk(grant, addr, args);
 	}
 	if (!chunk) {
-		if (grant && refcount_inc_not_zero(&grant->refs))
+		if (args->copied != len && grant &&
+		    refcount_inc_not_zero(&grant->refs))
 			*grantp = grant;
 		cmad_step_end();
-		return false;
+		if (args->copied == len)
+			cmad_count_copy(cf->moved, len);
+		return args->copied == len;
 	}
 
 	missed = copy_in_page(chunk, addr, grant, args);
@@ -177,8 +216,7 @@ static bool copy_uncached(struct cmad_file *cf,
 }
 
 /* What the file has on the pid is out of date: the same, once it was asked for. */
-static bool copy_refreshed(struct cmad_file *cf,
-			   const struct cma_ioc_copy *args,
+static bool copy_refreshed(struct cmad_file *cf, struct cma_ioc_copy *args,
 			   struct cmad_grant **grantp)
 {
 	struct cmad_grant *grant = cmad_verdict_refresh(cf, args->peer);
@@ -193,7 +231,7 @@ static bool copy_refreshed(struct cmad_file *cf,
 
 /* What was tried did not do, for want of a verdict or of a translation. */
 static noinline bool copy_try_more(struct cmad_file *cf,
-				   const struct cma_ioc_copy *args,
+				   struct cma_ioc_copy *args,
 				   struct cmad_grant **grantp)
 {
 	if (!*grantp)
@@ -209,17 +247,17 @@ static noinline bool copy_try_more(struct cmad_file *cf,
 }
 
 /*
- * Whether the whole copy is done. The arguments are valid; of them only flags,
- * peer and segments are looked at, which are one a side. If it is not,
- * @grantp may have become the grant, with a reference, so that the long way
- * need not look for it.
+ * Whether the whole copy is done. The arguments are valid, and nothing is copied
+ * yet; of them only flags, peer and segments are looked at, which are one a side.
+ * If it is not, @args->copied bytes are, and @grantp may have become the grant,
+ * with a reference, so that the long way need not look for it.
  */
-bool cmad_copy_short(struct cmad_file *cf, const struct cma_ioc_copy *args,
+bool cmad_copy_short(struct cmad_file *cf, struct cma_ioc_copy *args,
 		     struct cmad_grant **grantp)
 {
 	unsigned long len = args->local_cnt;
 
-	if (args->local_cnt != args->remote_cnt || len - 1 >= PAGE_SIZE ||
+	if (args->local_cnt != args->remote_cnt || len - 1 >= SHORT_BYTES ||
 	    !access_ok(u64_to_user_ptr(args->local_iov), len))
 		return false;
 	return copy_try(cf, args, NULL, grantp) ||

@@ -28,7 +28,7 @@ TRACE_EVENT(cmad_copy_begin,
 	TP_fast_assign(
 		__entry->mm = mm;
 		__entry->write = copy->write;
-		__entry->bytes = copy->left;
+		__entry->bytes = copy->copied + copy->left;
 		__entry->local_segments = copy->local.nr;
 		__entry->remote_segments = copy->remote.nr;
 	),

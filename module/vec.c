@@ -187,6 +187,15 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 	return 0;
 }
 
+/* @done bytes, which are less than there are, of one segment a side are copied. */
+void cmad_copy_skip(struct cmad_copy *copy, u64 done)
+{
+	copy->local.off = done;
+	copy->remote.off = done;
+	copy->copied = done;
+	copy->left -= done;
+}
+
 void cmad_copy_free(struct cmad_copy *copy)
 {
 	if (copy->local.iov != copy->local.fast)

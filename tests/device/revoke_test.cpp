@@ -20,6 +20,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 
 namespace cma_test {
@@ -290,14 +291,15 @@ private:
   int before_ = 0;
 };
 
-/// By the cache, or by pinned pages.
-class LateBytes : public testing::TestWithParam<bool> {};
+/// By the cache, or by pinned pages; of a length that is copied in one step, and of one
+/// that is not.
+class LateBytes : public testing::TestWithParam<std::tuple<bool, size_t>> {};
 
 TEST_P(LateBytes, NoneMovesOnceDestroyHasReturned)
 {
-  constexpr size_t length = 2 << 20;
+  const auto [cached, length] = GetParam();
   std::optional<MaxChunks> none;
-  if (!GetParam())
+  if (!cached)
     none.emplace(0);
   const uintptr_t memory = make_memory(Kind::Anonymous, length);
   const uintptr_t from = make_memory(Kind::Anonymous, length);
@@ -305,12 +307,13 @@ TEST_P(LateBytes, NoneMovesOnceDestroyHasReturned)
   auto *board = static_cast<Board *>(
       mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   Peer owner;
-  owner.post([=] {
-    std::fill_n(reinterpret_cast<uint8_t *>(memory), length, 1);
-    return count_late(*board, memory, length);
+  owner.post([board, memory, size = length] {
+    std::fill_n(reinterpret_cast<uint8_t *>(memory), size, 1);
+    return count_late(*board, memory, size);
   });
   const Device device;
-  std::thread copier([&] { write_on(device, *board, from, length); });
+  std::thread copier(
+      [&device, board, from, size = length] { write_on(device, *board, from, size); });
   EXPECT_EQ(owner.answer(), 0);
   board->over = true;
   copier.join();
@@ -320,7 +323,9 @@ TEST_P(LateBytes, NoneMovesOnceDestroyHasReturned)
   unmap(from, length);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LateBytes, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(All, LateBytes,
+                         testing::Combine(testing::Bool(),
+                                          testing::Values(64 << 10, 2 << 20)));
 
 } // namespace
 } // namespace cma_test

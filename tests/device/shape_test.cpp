@@ -138,6 +138,29 @@ TEST_F(Shape, NeighboursAndRepeatedPagesKeepTheirOrder)
   EXPECT_EQ(twin.same(request(true, local, onto_itself)), gives(2 * page + 300));
 }
 
+/// The pages that the cache knows are copied in one step, and then come those that the
+/// owner has put others in the place of.
+TEST(LongCopy, GoesOnBehindWhatIsCached)
+{
+  constexpr size_t pages = 16;
+  Twin twin(pages * page, pages * page);
+  const uintptr_t there = twin.remote().base();
+  for (const bool write : {false, true})
+    for (const size_t known : {0UL, 1UL, 8UL, 15UL})
+      for (const Route route : {Route::Pid, Route::Handle, Route::Later}) {
+        SCOPED_TRACE(testing::Message() << known << " pages known, " << name_of(route));
+        const Request request = {write, cut(twin.local().at(100), pages * page - 200, 1),
+                                 cut(twin.remote().at(200), pages * page - 200, 1), 0};
+        for (int i = 0; i < 3; i++)
+          EXPECT_EQ(twin.same(request.call(), {route}), gives(pages * page - 200));
+        twin.peer().call([=] {
+          renew(there + known * page, (pages - known) * page);
+          return 0L;
+        });
+        EXPECT_EQ(twin.same(request.call(), {route}), gives(pages * page - 200));
+      }
+}
+
 TEST(LongCopy, LengthsAroundBatches)
 {
   constexpr size_t size = 5 * huge_page / 2;

@@ -358,10 +358,15 @@ TEST_F(Window, EndsWhenItIsDestroyed)
   const long name = window();
   const int64_t handle = open_window(device, name).result;
   expect_readable(handle);
+  for (const uint32_t flags : {0U, CMA_COPY_SINGLE, CMA_COPY_SINGLE, 0U})
+    EXPECT_EQ(copy(handle, true, 0, size, flags), gives(size));
   EXPECT_EQ(owner->call([=] { return destroy(name); }), 0);
   EXPECT_EQ(owner->call([=] { return destroy(name); }), -ENOENT);
   expect_all(handle, false, fails(EIDRM));
   expect_all(handle, true, fails(EIDRM));
+  for (const uint32_t flags : {0U, CMA_COPY_SINGLE})
+    for (const bool write : {false, true})
+      EXPECT_EQ(copy(handle, write, 0, size, flags), fails(EIDRM));
   EXPECT_EQ(open_window(device, name), fails(ENOENT));
   EXPECT_EQ(device.close(static_cast<int32_t>(handle)), gives(0));
 }
