@@ -22,10 +22,10 @@ namespace {
 
 constexpr unsigned patience_s = 20;
 constexpr size_t pages = 8;
-constexpr size_t from = page + 100;  // what an instruction reads
-constexpr size_t near = page + 2100; // what it writes: in the same page,
-constexpr size_t far = 5 * page + 7; // or in another one of the same mapping
-constexpr size_t many = 2 * page + 50;
+const size_t from = page + 100;  // what an instruction reads
+const size_t near = page + 2100; // what it writes: in the same page,
+const size_t far = 5 * page + 7; // or in another one of the same mapping
+const size_t many = 2 * page + 50;
 
 using Bytes = volatile uint8_t *;
 
@@ -69,7 +69,7 @@ struct Touch {
   size_t offset;
   int result;
 };
-constexpr std::array touches = {
+const std::array touches = {
     Touch{"Add", [](Bytes m) { add_five(word(m + from)); }, from, 12},
     Touch{"AtomicAdd",
           [](Bytes m) { __atomic_fetch_add(word(m + from), 5, __ATOMIC_SEQ_CST); }, from,
