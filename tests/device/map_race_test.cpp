@@ -96,10 +96,10 @@ struct Range {
   size_t offset;
   size_t length;
 };
-const size_t some = 128 * page;
-const Range low = {0, some};
-const size_t watched = 256 * page;
-const Range high = {384 * page, some};
+constexpr size_t some = huge_page / 4;
+constexpr Range low = {0, some};
+constexpr size_t watched = huge_page / 2;
+constexpr Range high = {3 * some, some};
 
 /// A page is discarded while another discard is under way, of pages before or behind it
 /// that are shown so often that it takes its time.

@@ -8,6 +8,7 @@
 #include "support/map_fixture.hpp"
 #include "support/rounds.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <random>
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace cma_test {
 namespace {
@@ -254,7 +256,8 @@ private:
 
   Bytes mapping_;
   std::minstd_rand random_;
-  std::array<uint32_t, 1000> words_{};
+  std::vector<uint32_t> words_ =
+      std::vector<uint32_t>(2 * std::min<size_t>(500, huge_page / page));
 };
 
 TEST_F(Map, NoInstructionIsLostWhileTheOwnerForks)
