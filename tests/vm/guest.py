@@ -113,6 +113,14 @@ def needed(paths):
     return sorted(found)
 
 
+def inside_root(path, root):
+    """Where a path of a root really is, whose links may be absolute."""
+    while path.is_symlink():
+        target = os.readlink(path)
+        path = root / target.lstrip("/") if target.startswith("/") else path.parent / target
+    return path
+
+
 def needed_of_root(paths, root):
     """The same of programs of another architecture, which a root has: where in the guest, and where here."""
     found, queue = {}, [path for path in files_of(paths) if path.open("rb").read(4) == b"\x7fELF"]
@@ -129,8 +137,9 @@ def needed_of_root(paths, root):
                 continue
             if not places:
                 die(f"a program for the guest needs a library that the root lacks: {name}")
-            found[name] = (wanted if "/" in wanted else f"/{places[0].relative_to(root)}", places[0].resolve())
-            queue.append(places[0])
+            source = inside_root(places[0], root)
+            found[name] = (wanted if "/" in wanted else f"/{places[0].relative_to(root)}", source)
+            queue.append(source)
     return sorted(found.values())
 
 
