@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Must not link: declared, and yet exported by no kernel. */
-void cmad_no_kernel_exports_this(void);
+#include <linux/start_kernel.h>
 
 void probe(void);
 void probe(void)
 {
-	cmad_no_kernel_exports_this();
+	start_kernel();
 }

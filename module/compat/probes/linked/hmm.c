@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Other processes' page tables can be read.
- * Without it: this kernel has no CONFIG_HMM_MIRROR: copies go through pinned pages alone, and there are no mappings
+ * Without it: no CONFIG_HMM_MIRROR: built without translations kept, and without mappings
  */
 #include <linux/hmm.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The end of another process's address space is told, and each change in it.
- * Needed: this kernel has no CONFIG_MMU_NOTIFIER (KVM and CONFIG_HMM_MIRROR bring it), and cma cannot do without
+ * Needed: this kernel has no CONFIG_MMU_NOTIFIER, and cma cannot do without
  */
 #include <linux/mmu_notifier.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Modules may set page table entries, of bare frames.
- * Without it: this kernel lets no module set page table entries: first touches of mappings cost more, and that is all
+ * Without it: no set_pte_at() for modules: first touches of mappings cost more
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
