@@ -7,6 +7,7 @@
 prefix = /usr/local
 KDIR ?= /lib/modules/$(shell uname -r)/build
 KERNEL ?= 6.1
+ARCH ?= arm64
 JOBS ?= 2
 
 # The kernels that the module is tested on; stock is the one of Debian 12.
@@ -48,7 +49,7 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
+.PHONY: check check-arch check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
 .PHONY: check-install check-consumers check-system check-dist check-deb check-rpm check-abi
 .PHONY: check-shortage check-fuzz check-debug-rt check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms check-tracing lint
 check: ## all tests, on Debian 12's kernel
@@ -67,6 +68,10 @@ check-flavours: ## device and stress tests on PREEMPT_RT and cloud kernels, devi
 	@scripts/setup build demo check matrix
 	@$(MAKE) user
 	@SCALE=0.3 scripts/tally $(flavours:%=check-device-%) $(flavours:%=check-stress-%) check-device-next
+
+check-arch: ## device tests on another architecture, emulated (ARCH=arm64; ARCH=6.12-arm64-16k: another kernel of it)
+	@scripts/setup build demo check arch
+	@tests/arch/run $(ARCH) $(FILTER)
 
 check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
 	@scripts/setup build demo check clients

@@ -21,6 +21,7 @@
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
+#include "compat/reading.h"
 #include "compat/shrinker.h"
 #include "private.h"
 #include "space.h"
@@ -286,6 +287,8 @@ void __init cmad_evict_set_defaults(void)
 	total_default = clamp_t(u64, totalram_pages() / CMAD_CHUNK_PAGES,
 				TOTAL_LEAST, TOTAL_MOST);
 	each_default = total_default / EACH_SHARE;
+	if (!CMAD_READS_TABLES)
+		cmad_max_chunks = 0;
 	if (cmad_max_chunks == BY_MEMORY)
 		cmad_max_chunks = total_default;
 	if (max_chunks_per_space == BY_MEMORY)

@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 
 #include "compat/mapping.h"
+#include "compat/reading.h"
 #include "view.h"
 
 #define CHUNK_MASK (~(CMAD_CHUNK_SIZE - 1))
@@ -75,6 +76,7 @@ static unsigned long *entry_at(struct cmad_chunk *chunk, unsigned long addr)
 	return &chunk->entries[(addr & ~CHUNK_MASK) >> PAGE_SHIFT];
 }
 
+#ifdef CMAD_HAVE_SET_PTE
 /*
  * Make page table entries where there are none yet. apply_to_page_range() calls
  * for the span's first page, and has locked the table, which has all of them.
@@ -99,6 +101,36 @@ static int map_span(pte_t *pte, unsigned long addr, void *data)
 	}
 	return 0;
 }
+
+static void map_all(struct span *span)
+{
+	apply_to_page_range(span->vma->vm_mm, span->user, PAGE_SIZE, map_span,
+			    span);
+}
+#else
+/*
+ * The same where the kernel does not let modules set an entry: one by one, each
+ * looking for the table and locking it anew. The table is there, so that nothing
+ * is allocated; an entry that is there is left as it is.
+ */
+static void map_all(struct span *span)
+{
+	struct vm_area_struct *vma = span->vma;
+	pgprot_t read = vma->vm_page_prot;
+	pgprot_t write = span->write ? vm_get_page_prot(vma->vm_flags) : read;
+	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
+	const unsigned long *entry = span->entry;
+	unsigned long addr = span->user;
+
+	for (; nr--; entry++, addr += PAGE_SIZE) {
+		if (!(*entry & CMAD_ENTRY_READ))
+			continue;
+		vmf_insert_pfn_prot(vma, addr,
+				    PHYS_PFN(__pa(*entry & PAGE_MASK)),
+				    *entry & CMAD_ENTRY_WRITE ? write : read);
+	}
+}
+#endif
 
 static int map_none(pte_t *pte, unsigned long addr, void *data)
 {
@@ -182,8 +214,7 @@ static vm_fault_t map_locked(struct cmad_chunk *chunk, struct vm_fault *vmf,
 		cmad_young_mark(chunk, span->page & ~CHUNK_MASK, PAGE_SIZE);
 		span->entry = entry_at(chunk, span->start);
 		if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd))
-			apply_to_page_range(vmf->vma->vm_mm, span->user,
-					    PAGE_SIZE, map_span, span);
+			map_all(span);
 	}
 	cmad_chunk_change_end(chunk);
 	cmad_view_unlock(vmf->vma);
@@ -232,7 +263,7 @@ static int look(struct hmm_range *range, struct mm_struct *mm,
 	    cmad_vma_is_fit(vma)) {
 		range->start = max(span->start, vma->vm_start);
 		range->end = min(span->end, vma->vm_end);
-		rc = hmm_range_fault(range);
+		rc = cmad_range_fault(range);
 	}
 	mmap_read_unlock(mm);
 	return rc;

@@ -15,6 +15,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "compat/reading.h"
 #include "private.h"
 #include "space.h"
 
@@ -129,7 +130,7 @@ static int chunk_look(struct mm_struct *mm, struct hmm_range *range)
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	if (memory_is_fit(mm, range->start, range->end))
-		rc = hmm_range_fault(range);
+		rc = cmad_range_fault(range);
 	else
 		rc = -EFAULT;
 	mmap_read_unlock(mm);

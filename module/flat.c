@@ -135,7 +135,7 @@ static int flat_snapshot(struct cmad_chunk *chunk, unsigned int index,
 	while (end < CMAD_CHUNK_PAGES && entries[end] & CMAD_ENTRY_READ)
 		end++;
 	for (i = first; i < end; i++) {
-		pages[i - first] = virt_to_page(entries[i] & PAGE_MASK);
+		pages[i - first] = virt_to_page((void *)(entries[i] & PAGE_MASK));
 		if (i > first && entries[i] != entries[i - 1] + PAGE_SIZE)
 			breaks++;
 	}

@@ -11,11 +11,21 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "compat/reading.h"
 #include "private.h"
 
 #define COPY_FLAGS (CMA_COPY_WRITE | CMA_COPY_MANY | CMA_COPY_LARGE | \
 		    CMA_COPY_REPORT | CMA_COPY_STRICT | CMA_COPY_SINGLE | \
 		    CMA_COPY_KNOWN)
+
+#define FEATURES_OF_COPIES                                              \
+	(CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |                \
+	 CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |                   \
+	 CMA_FEATURE_LARGE | CMA_FEATURE_REPORT | CMA_FEATURE_STRICT |  \
+	 CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW | CMA_FEATURE_KNOWN |  \
+	 CMA_FEATURE_LENGTH)
+#define FEATURES_OF_MAPPINGS \
+	(CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_SHOW)
 
 union cmad_args {
 	struct cma_ioc_info info;
@@ -34,13 +44,8 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 	const struct cma_ioc_info info = {
 		.size = args->info.size,
 		.abi_version = CMA_ABI_VERSION,
-		.features = CMA_FEATURE_COPY_PID | CMA_FEATURE_COPY_PIDFD |
-			    CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |
-			    CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
-			    CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE |
-			    CMA_FEATURE_WINDOW | CMA_FEATURE_MAP |
-			    CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
-			    CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH,
+		.features = FEATURES_OF_COPIES |
+			    (CMAD_READS_TABLES ? FEATURES_OF_MAPPINGS : 0),
 		.max_iov = UIO_MAXIOV,
 		.max_iov_many = CMAD_MAX_IOV_MANY,
 		.max_bytes = MAX_RW_COUNT,

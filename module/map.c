@@ -11,6 +11,7 @@
 #include <linux/file.h>
 
 #include "compat/mapping.h"
+#include "compat/reading.h"
 #include "view.h"
 
 static int map_release(struct inode *inode, struct file *file)
@@ -159,9 +160,12 @@ static int map_vma(struct vm_area_struct *vma, struct cmad_grant *grant)
 
 int cmad_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct cmad_grant *grant = map_grant(file, vma->vm_pgoff);
+	struct cmad_grant *grant;
 	int rc;
 
+	if (!CMAD_READS_TABLES)
+		return -ENODEV;
+	grant = map_grant(file, vma->vm_pgoff);
 	if (IS_ERR(grant))
 		return PTR_ERR(grant);
 	rc = map_vma(vma, grant);

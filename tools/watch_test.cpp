@@ -61,7 +61,8 @@ TEST_F(Watch, PsTellsWhatAProcessHolds)
   EXPECT_THAT(data, Not(HasSubstr("handle 1:")));
   EXPECT_EQ(cma({"ps", "--details", self}), 0);
   EXPECT_THAT(data, HasSubstr("handle 1: process " + self + ", rw"));
-  EXPECT_THAT(data, HasSubstr("window: 4.0 KiB, r, mode 0640"));
+  EXPECT_THAT(
+      data, HasSubstr("window: " + std::to_string(page / 1024) + ".0 KiB, r, mode 0640"));
 }
 
 TEST_F(Watch, PsTellsOfMappings)

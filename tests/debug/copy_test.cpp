@@ -21,13 +21,13 @@ struct Shape {
 };
 
 constexpr Shape small = {"Small", 1, 64, 0};
-constexpr Shape again = {"Again", 1, 64, 1};        // now it is translated
-constexpr Shape warm = {"Warm", 1, 64, 3};          // and found translated
-constexpr Shape large = {"Large", 1, 40 * page, 0}; // translated at once
-constexpr Shape several = {"Several", 12, page, 0}; // a list of segments from slab
-constexpr Shape many = {"Many", 2048, 16, 0};       // and one by kvmalloc
+constexpr Shape again = {"Again", 1, 64, 1};    // now it is translated
+constexpr Shape warm = {"Warm", 1, 64, 3};      // and found translated
+const Shape large = {"Large", 1, 40 * page, 0}; // translated at once
+const Shape several = {"Several", 12, page, 0}; // a list of segments from slab
+constexpr Shape many = {"Many", 2048, 16, 0};   // and one by kvmalloc
 
-constexpr size_t most = 40 * page;
+const size_t most = 40 * page;
 
 std::vector<cma_iovec> segments(uintptr_t address, const Shape &shape)
 {

@@ -16,7 +16,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t size = 4 * page;
+const size_t size = 4 * page;
 constexpr size_t ssize_max = SSIZE_MAX;
 
 class Argument : public testing::Test {

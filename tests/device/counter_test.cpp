@@ -44,7 +44,7 @@ Counters read_counters()
 
 class Observed : public testing::Test {
 protected:
-  static constexpr size_t size = 4 * page;
+  static inline const size_t size = 4 * page;
   Twin twin{size, size};
 
   Outcome copy(Route route, uintptr_t remote, size_t length, bool write = false)
@@ -98,7 +98,7 @@ TEST_F(Observed, CopiesAndTheirBytes)
     for (int i = 0; i < 100; i++)
       copy(Route::Handle, there, page);
   });
-  EXPECT_EQ(often, (Counters{100, 100 * page, 0, 0}));
+  EXPECT_EQ(often, (Counters{100, 100 * static_cast<int64_t>(page), 0, 0}));
 }
 
 TEST_F(Observed, Faults)

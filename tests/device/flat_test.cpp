@@ -27,7 +27,7 @@ int64_t flattenings()
 class Flat : public testing::Test {
 protected:
   static constexpr size_t pages = 256;
-  static constexpr size_t size = pages * page;
+  static inline const size_t size = pages * page;
 
   /// Its pages lie in no order, and hold their number in every word.
   Peer peer;

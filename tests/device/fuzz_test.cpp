@@ -182,7 +182,7 @@ TEST(Fuzz, MalformedRequests)
   const unsigned long seed = from_environment("CMA_TEST_SEED", 20260117);
   const unsigned long rounds = from_environment("CMA_TEST_ROUNDS", 100'000);
   std::cout << "CMA_TEST_SEED=" << seed << " CMA_TEST_ROUNDS=" << rounds << "\n";
-  constexpr size_t size = 16 * page;
+  const size_t size = 16 * page;
   const uintptr_t memory = make_memory(Kind::Anonymous, size);
   unmap(memory + 5 * page, page);
   auto *report =

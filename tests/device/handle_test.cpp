@@ -37,7 +37,7 @@ namespace {
 
 class Handle : public testing::Test {
 protected:
-  static constexpr size_t size = page;
+  static inline const size_t size = page;
   Twin twin{size, size};
   const iovec local = segment(twin.local().base(), 64);
   const iovec remote = segment(twin.remote().base(), 64);

@@ -14,7 +14,7 @@ namespace cma_test {
 namespace {
 
 constexpr size_t pages = 6;
-constexpr size_t size = pages * page;
+const size_t size = pages * page;
 constexpr uint64_t untouched = 0x5a5a5a5a;
 
 enum class Blemish { Unmapped, NoAccess, ReadOnly, WriteOnly };
@@ -113,7 +113,7 @@ protected:
   /// One segment, several that lie side by side, and scattered ones.
   void every_cut(uint32_t side)
   {
-    constexpr size_t length = size - page / 2;
+    const size_t length = size - page / 2;
     for (const bool write : {false, true})
       for (const size_t offset : {0UL, 300UL, page / 2})
         for (const size_t count : {1UL, 3UL, 64UL}) {

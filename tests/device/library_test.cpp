@@ -44,7 +44,7 @@ void filter_process_vm(uint32_t action)
 
 class Library : public testing::Test {
 protected:
-  static constexpr size_t size = 8 * page;
+  static inline const size_t size = 8 * page;
   Twin twin{size, size};
   const Context device = open_context(CMA_OPEN_DEVICE);
   const Context syscalls = open_context(CMA_OPEN_SYSCALL);
@@ -87,7 +87,7 @@ TEST_F(Library, BothBackendsMoveTheSame)
     for (const cma_peer peer : names(*context)) {
       SCOPED_TRACE(testing::Message() << (context == &device ? "device" : "system calls")
                                       << ", peer type " << peer.type);
-      constexpr size_t length = 3 * page + 21;
+      const size_t length = 3 * page + 21;
       auto *here = reinterpret_cast<uint8_t *>(twin.local().at(9));
       const uintptr_t there = twin.remote().at(page - 4);
       twin.local().fill(1);

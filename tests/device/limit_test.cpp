@@ -13,6 +13,9 @@
 namespace cma_test {
 namespace {
 
+/// What one call of the system moves: whole pages of 2 GiB less a byte.
+const auto at_once = static_cast<int64_t>(0x7fffffff / page * page);
+
 class Limit : public testing::Test {
 protected:
   static constexpr size_t size = huge_page;
@@ -29,17 +32,17 @@ protected:
 
 TEST_F(Limit, BytesOfOneCall)
 {
-  // Of 2 GiB 0x7ffff000 bytes move, as by the system call, and with the flag all. The
+  // Of 2 GiB at_once bytes move, as by the system call, and with the flag all. The
   // sides differ in alignment, because an emulated machine is quicker at that.
   const Request standard = {
       false, std::vector<iovec>(1024, segment(twin.local().base(), size)),
       std::vector<iovec>(1024, segment(twin.remote().at(page / 2), size)), 0};
   Request large = standard;
   large.flags = CMA_COPY_LARGE;
-  EXPECT_EQ(info.max_bytes, 0x7ffff000);
+  EXPECT_EQ(info.max_bytes, at_once);
   std::thread system_call(
-      [&] { EXPECT_EQ(by(Route::Syscall, standard), gives(0x7ffff000)); });
-  std::thread device([&] { EXPECT_EQ(by(Route::Pid, standard), gives(0x7ffff000)); });
+      [&] { EXPECT_EQ(by(Route::Syscall, standard), gives(at_once)); });
+  std::thread device([&] { EXPECT_EQ(by(Route::Pid, standard), gives(at_once)); });
   EXPECT_EQ(by(Route::Handle, large), gives(1024L * size));
   system_call.join();
   device.join();
@@ -98,17 +101,18 @@ TEST_F(Limit, ManyEmptySegmentsAreNothing)
 TEST_F(Limit, AHoleAmongManySegmentsIsReported)
 {
   const uintptr_t remote = twin.remote().base();
+  const size_t hole = size / 2 / page * page;
   twin.peer().call([=] {
     renew(remote, size);
-    unmap(remote + 200 * page, page);
+    unmap(remote + hole, page);
     return 0L;
   });
   const Request request = {false, cut(twin.local().base(), size, 3000),
                            cut(remote, size, 3000), CMA_COPY_MANY | CMA_COPY_REPORT};
   auto ioctl = as_ioctl(Route::Pid, twin.target(), request.call());
-  EXPECT_EQ(twin.device().copy(ioctl), gives(200L * page));
+  EXPECT_EQ(twin.device().copy(ioctl), gives(static_cast<int64_t>(hole)));
   EXPECT_EQ(ioctl.fault_side, CMA_FAULT_REMOTE);
-  EXPECT_EQ(ioctl.fault_addr, remote + 200 * page);
+  EXPECT_EQ(ioctl.fault_addr, remote + hole);
 }
 
 TEST_F(Limit, LengthsOfALargeCopyAreStillChecked)

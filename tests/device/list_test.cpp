@@ -21,13 +21,15 @@ protected:
   static constexpr size_t bytes = 64;
 
   Peer peer;
-  /// Nobody has touched it; within one chunk, so that all segments are one look away.
+  /// Nobody has touched it; within one chunk where pages have 4 KB, so that all segments
+  /// are one look away.
   uintptr_t memory = static_cast<uintptr_t>(peer.call([]() -> long {
-    const auto base =
-        reinterpret_cast<uintptr_t>(mmap(nullptr, 2 * huge_page, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    const size_t size = std::max(huge_page, pages * page);
+    const auto base = reinterpret_cast<uintptr_t>(
+        mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     const uintptr_t chunk = (base + huge_page - 1) & ~(huge_page - 1);
-    madvise(reinterpret_cast<void *>(chunk), huge_page, MADV_NOHUGEPAGE);
+    madvise(reinterpret_cast<void *>(chunk), size, MADV_NOHUGEPAGE);
     return static_cast<long>(chunk);
   }));
   Device device;

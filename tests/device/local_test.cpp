@@ -23,7 +23,7 @@ namespace {
 
 class Local : public testing::Test {
 protected:
-  static constexpr size_t size = 64 * page;
+  static inline const size_t size = 64 * page;
   Twin twin{size, size};
 
   Outcome by(Route route, bool write, uintptr_t local, uintptr_t remote, size_t length)
@@ -78,7 +78,7 @@ TEST_F(Local, ThePagesPastTheCopysEndAreLeftAlone)
     EXPECT_EQ(
         by(route, false, twin.local().base(), twin.remote().at(size - 3 * page), size),
         gives(3 * page));
-    std::array<unsigned char, size / page> there{};
+    std::vector<unsigned char> there(size / page);
     mincore(reinterpret_cast<void *>(twin.local().base()), size, there.data());
     EXPECT_EQ(std::count_if(there.begin(), there.end(),
                             [](unsigned char c) { return (c & 1) != 0; }),

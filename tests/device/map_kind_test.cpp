@@ -71,7 +71,7 @@ TEST_F(MapKind, TheHugeZeroPageIsShownAndTakenAway)
 class MapHugetlb : public MapKind {
 protected:
   enum class How { Touched, Populated };
-  static constexpr size_t where = 5 * page;
+  static inline const size_t where = 5 * page;
 
   void SetUp() override
   {

@@ -25,7 +25,7 @@ namespace {
 #define SYS_process_mrelease 448
 #endif
 
-constexpr size_t size = 16 * page;
+const size_t size = 16 * page;
 
 /// Makes and drops mappings, so that the mmap_lock is taken for writing.
 void churn()
@@ -70,8 +70,8 @@ TEST(MapLife, TwoThatMapEachOtherGoOn)
                        PROT_READ | PROT_WRITE);
     return ours.error() == 0 ? live(ours, memory, rounds) : -ours.error();
   });
-  EXPECT_EQ(live(theirs, memory, rounds), rounds * long{size / page});
-  EXPECT_EQ(peer.answer(), rounds * long{size / page});
+  EXPECT_EQ(live(theirs, memory, rounds), rounds * static_cast<long>(size / page));
+  EXPECT_EQ(peer.answer(), rounds * static_cast<long>(size / page));
 }
 
 TEST(MapLife, MappingsOfEachOthersMappingsShowNothingAndEnd)

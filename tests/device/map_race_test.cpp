@@ -96,10 +96,10 @@ struct Range {
   size_t offset;
   size_t length;
 };
-constexpr size_t some = 128 * page;
+constexpr size_t some = huge_page / 4;
 constexpr Range low = {0, some};
-constexpr size_t watched = 256 * page;
-constexpr Range high = {384 * page, some};
+constexpr size_t watched = huge_page / 2;
+constexpr Range high = {3 * some, some};
 
 /// A page is discarded while another discard is under way, of pages before or behind it
 /// that are shown so often that it takes its time.
@@ -113,7 +113,7 @@ struct Meeting {
 };
 // Pages are unmapped in their order. In the first two cases the page is the last one of
 // the other discard, and in the last one it is none of that.
-constexpr std::array meetings = {
+const std::array meetings = {
     Meeting{"OfTheSame", {}, {0, watched + page}, 500, 0, 20},
     Meeting{"OfTheSameAmongOthers", {}, {0, watched + page}, 500, 2, 20},
     Meeting{"OfAnotherAmongOthers",
@@ -351,7 +351,7 @@ TEST_F(MapBusy, ProtectedPagesAreNotStoredToAnyMore)
 
 TEST_F(MapBusy, DiscardedPagesGoAndNoneIsKept)
 {
-  constexpr size_t length = 256 * page;
+  const size_t length = 256 * page;
   constexpr int64_t rounds = 20; // at least, each with all of it
   start(Kind::Anonymous, length);
   const Mapping mapping = whole(PROT_READ | PROT_WRITE, length);

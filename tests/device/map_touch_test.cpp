@@ -8,6 +8,7 @@
 #include "support/map_fixture.hpp"
 #include "support/rounds.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <random>
@@ -16,16 +17,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace cma_test {
 namespace {
 
 constexpr unsigned patience_s = 20;
 constexpr size_t pages = 8;
-constexpr size_t from = page + 100;  // what an instruction reads
-constexpr size_t near = page + 2100; // what it writes: in the same page,
-constexpr size_t far = 5 * page + 7; // or in another one of the same mapping
-constexpr size_t many = 2 * page + 50;
+const size_t from = page + 100;  // what an instruction reads
+const size_t near = page + 2100; // what it writes: in the same page,
+const size_t far = 5 * page + 7; // or in another one of the same mapping
+const size_t many = 2 * page + 50;
 
 using Bytes = volatile uint8_t *;
 
@@ -69,7 +71,7 @@ struct Touch {
   size_t offset;
   int result;
 };
-constexpr std::array touches = {
+const std::array touches = {
     Touch{"Add", [](Bytes m) { add_five(word(m + from)); }, from, 12},
     Touch{"AtomicAdd",
           [](Bytes m) { __atomic_fetch_add(word(m + from), 5, __ATOMIC_SEQ_CST); }, from,
@@ -254,7 +256,8 @@ private:
 
   Bytes mapping_;
   std::minstd_rand random_;
-  std::array<uint32_t, 1000> words_{};
+  std::vector<uint32_t> words_ =
+      std::vector<uint32_t>(2 * std::min<size_t>(500, huge_page / page));
 };
 
 TEST_F(Map, NoInstructionIsLostWhileTheOwnerForks)

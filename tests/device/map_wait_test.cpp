@@ -103,7 +103,7 @@ TEST_F(MapSignal, OneDoesNotKeepASystemCallFromTouchingAMapping)
 /// An owner whose pages come when, and if, its userfaultfd is answered.
 class MapStuck : public Map {
 protected:
-  static constexpr size_t length = 100 * page;
+  static inline const size_t length = 100 * page;
 
   void SetUp() override
   {
@@ -151,7 +151,8 @@ protected:
   {
     const uintptr_t at = base + offset;
     EXPECT_EQ(owner->call([=]() -> long {
-      alignas(page) static std::array<uint8_t, page> bytes = {7};
+      std::vector<uint8_t> bytes(page);
+      bytes.front() = 7;
       uffdio_copy copy = {at, reinterpret_cast<uintptr_t>(bytes.data()), page, 0, 0};
       return ioctl(stuck, UFFDIO_COPY, &copy);
     }),
@@ -228,7 +229,7 @@ TEST_F(MapStuck, AReaderThatWaitsCanBeKilled)
   const uintptr_t from = base;
   reader.post([=]() -> long {
     const Device own;
-    static std::array<uint8_t, length> bytes;
+    static std::array<uint8_t, 100U << 16> bytes; // length of the largest pages
     auto request = sized<cma_ioc_copy>();
     request.flags = CMA_COPY_SINGLE;
     request.peer_type = CMA_PEER_HANDLE;

@@ -53,7 +53,7 @@ TEST_P(EveryKind, ReadAndWrite)
     GTEST_SKIP() << "the kernel gave no transparent huge page";
   for (const bool write : {false, true})
     for (const size_t count : {1UL, 7UL}) {
-      constexpr size_t length = size / 4 + 5 * page + 99;
+      const size_t length = size / 4 + 5 * page + 99;
       const Request request = {write, cut(twin->local().at(size / 8 + 5), length, 1),
                                cut(twin->remote().at(size / 2 - 77), length, count), 0};
       const Outcome outcome = twin->same(request.call(), {Route::Pid, Route::Handle});
@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Both, EveryKind,
 
 class Memory : public testing::Test {
 protected:
-  static constexpr size_t size = 8 * page;
+  static inline const size_t size = 8 * page;
   Twin twin{size, size};
 
   uint8_t peer_byte(uintptr_t address)
@@ -386,7 +386,7 @@ TEST_F(Droppable, PagesCleanedUnderTheCopyStayToo)
 
 class SelfCopy : public testing::Test {
 protected:
-  static constexpr size_t size = 8 * page;
+  static inline const size_t size = 8 * page;
   Device device;
   const uintptr_t memory = make_memory(Kind::Anonymous, size);
   Arena arena{getpid(), memory, size};
@@ -399,7 +399,7 @@ protected:
 
 TEST_F(SelfCopy, ApartAndOverlapping)
 {
-  constexpr size_t length = 3 * page + 50;
+  const size_t length = 3 * page + 50;
   for (const size_t from : {0UL, 1UL, page, 3 * page + 50, 4 * page})
     for (const size_t onto : {0UL, 1UL, 8UL, page, 4 * page})
       for (const bool write : {false, true})

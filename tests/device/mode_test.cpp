@@ -139,7 +139,7 @@ Device opened(int flags)
 
 class HandleOf : public testing::Test {
 protected:
-  static constexpr size_t size = 2 * page;
+  static inline const size_t size = 2 * page;
 
   void SetUp() override
   {

@@ -17,7 +17,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t size = 4 * page;
+const size_t size = 4 * page;
 
 class Narrow : public testing::Test {
 protected:
@@ -47,8 +47,9 @@ protected:
 uintptr_t low_memory(Peer &peer)
 {
   return static_cast<uintptr_t>(peer.call([]() -> long {
-    void *memory = mmap(nullptr, 2 * size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    void *memory =
+        mmap(reinterpret_cast<void *>(0x20000000), 2 * size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (memory == MAP_FAILED)
       return 0;
     munmap(static_cast<uint8_t *>(memory) + size, size);

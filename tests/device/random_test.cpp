@@ -19,7 +19,7 @@ namespace cma_test {
 namespace {
 
 constexpr size_t pages = 24;
-constexpr size_t size = pages * page;
+const size_t size = pages * page;
 
 /// One side: which pages are holes, and what the others hold.
 struct Side {

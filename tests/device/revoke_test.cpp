@@ -26,7 +26,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t size = 64 * page;
+const size_t size = 64 * page;
 constexpr uint32_t both = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
 
 /// In the owner: its open file.

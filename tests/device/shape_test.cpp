@@ -14,7 +14,7 @@ namespace {
 
 class Shape : public testing::Test {
 protected:
-  static constexpr size_t size = 8 * page;
+  static inline const size_t size = 8 * page;
   Twin twin{size, size};
 
   Request request(bool write, std::vector<iovec> local, std::vector<iovec> remote) const
@@ -25,7 +25,7 @@ protected:
 
 TEST_F(Shape, EveryNumberOfSegmentsOnEachSide)
 {
-  constexpr size_t length = 2 * page + 777;
+  const size_t length = 2 * page + 777;
   const std::initializer_list<size_t> counts = {0, 1, 2, 8, 9, 1024, 1025};
   for (const size_t here : counts)
     for (const size_t there : counts) {

@@ -153,7 +153,7 @@ TEST_F(Show, RefusesWhatIsNotOneMapping)
     EXPECT_EQ(device.show(how, mapping.at(0), page + 1), fails(EINVAL));
     EXPECT_EQ(device.show(how, mapping.at(0), 0 - mapping.at(0) + page), fails(EINVAL));
     for (const uint64_t address :
-         {uint64_t{0}, uint64_t{base}, 0x7ffffffff000UL, 0x800000000000UL,
+         {uint64_t{0}, uint64_t{base}, 0x800000000000UL - page, 0x800000000000UL,
           0xffff800000000000UL, ~0UL - 2 * page + 1})
       EXPECT_EQ(device.show(how, address, page), fails(EFAULT)) << std::hex << address;
   }

@@ -28,7 +28,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t size = 4 * page;
+const size_t size = 4 * page;
 constexpr uint32_t both = CMA_ACCESS_READ | CMA_ACCESS_WRITE;
 constexpr uint32_t anybody = 0666;
 

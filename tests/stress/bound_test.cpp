@@ -179,7 +179,7 @@ Footprint settled(const Footprint &before, size_t spaces_more, size_t chunks_mor
 
 void meet(const Device &device, size_t count)
 {
-  constexpr size_t bytes = 64 * page; // enough to be translated
+  const size_t bytes = 64 * page; // enough to be translated
   const Buffer theirs(bytes);
   const Buffer mine(bytes);
   std::fill_n(theirs.words(), bytes / sizeof(uint64_t), 1);

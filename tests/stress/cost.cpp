@@ -22,8 +22,8 @@ namespace cma_test {
 namespace {
 
 constexpr size_t chunks = 64;
-constexpr size_t touched = 32 * page; ///< of each chunk
-constexpr size_t piece = 16 * page;   ///< that an operation is about
+const size_t touched = 32 * page; ///< of each chunk
+const size_t piece = 16 * page;   ///< that an operation is about
 constexpr int times = 5;
 
 /// The owner's memory: chunks to copy from, and as much where nobody looks.

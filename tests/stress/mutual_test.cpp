@@ -60,7 +60,7 @@ private:
   std::thread thread_;
 };
 
-constexpr size_t shared_size = 64 * page;
+const size_t shared_size = 64 * page;
 
 /// Every way to take one's own mmap_lock for writing, and to lose pages that a peer maps.
 void change(uintptr_t memory)
@@ -135,7 +135,7 @@ TEST(Mutual, MappingEachOther)
 class Known {
 public:
   static constexpr size_t pages = 64;
-  static constexpr size_t size = pages * page;
+  static inline const size_t size = pages * page;
 
   static Known &fresh()
   {
@@ -213,7 +213,7 @@ size_t move_pages_to(const Known &field, size_t first, size_t count, int node)
 /// first notifier, by a copy out of its memory.
 [[noreturn]] void map_parent(Known &field, pid_t owner)
 {
-  constexpr size_t bytes = 32 * page; // enough to be cached at once
+  const size_t bytes = 32 * page; // enough to be cached at once
   const Device device;
   const Mapping mapping(device.fd(), open_peer(device, owner), field.address(),
                         Known::size, PROT_READ);

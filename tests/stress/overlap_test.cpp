@@ -25,7 +25,7 @@ using std::chrono::steady_clock;
 
 constexpr size_t size = huge_page;
 constexpr size_t pages = 128; ///< at the end of it, that are stored to
-constexpr size_t begin = size - pages * page;
+const size_t begin = size - pages * page;
 constexpr int both = PROT_READ | PROT_WRITE;
 
 struct Progress {

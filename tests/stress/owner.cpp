@@ -12,7 +12,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t pages_per_chunk = huge_page / page;
+const size_t pages_per_chunk = huge_page / page;
 
 std::vector<State> states_of(Board &board, const Claim &claim)
 {

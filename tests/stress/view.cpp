@@ -11,7 +11,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t pages_per_chunk = huge_page / page;
+const size_t pages_per_chunk = huge_page / page;
 constexpr int both = PROT_READ | PROT_WRITE;
 
 /// Words one by one: a memcpy(3) may begin with the last, and tell nothing of the others.

@@ -92,15 +92,16 @@ def sources(suite, types="deb"):
 
 
 class Apt:
-    """The private apt of one suite, for amd64; it believes that nothing is installed.
+    """The private apt of one suite and architecture; it believes that nothing is installed.
 
     It knows either binary packages or, with the types "deb-src", source packages.
     """
 
-    def __init__(self, suite, types="deb"):
+    def __init__(self, suite, types="deb", architecture="amd64"):
         self.suite = suite
         self.types = types
-        self.dir = cache("apt", suite if types == "deb" else f"{suite}-sources")
+        kind = [architecture] * (architecture != "amd64") + ["sources"] * (types != "deb")
+        self.dir = cache("apt", "-".join([suite, *kind]))
         for sub in ("sources.list.d", "state/lists/partial", "cache/archives/partial"):
             (self.dir / sub).mkdir(parents=True, exist_ok=True)
         (self.dir / "status").touch()
@@ -109,8 +110,8 @@ class Apt:
             "Dir::Etc::SourceList": "/dev/null", "Dir::Etc::SourceParts": self.dir / "sources.list.d",
             "Dir::Etc::Preferences": "/dev/null", "Dir::Etc::PreferencesParts": "/dev/null",
             "Dir::State": self.dir / "state", "Dir::State::status": self.dir / "status",
-            "Dir::Cache": self.dir / "cache", "APT::Architecture": "amd64",
-            "APT::Architectures": "amd64", "APT::Sandbox::User": "", "Acquire::Languages": "none",
+            "Dir::Cache": self.dir / "cache", "APT::Architecture": architecture,
+            "APT::Architectures": architecture, "APT::Sandbox::User": "", "Acquire::Languages": "none",
             # A testing suite's Release file can count as expired on a mirror that lags.
             "Acquire::Check-Valid-Until": "false",
         }

@@ -29,8 +29,8 @@ MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 class Tree:
     """A directory that becomes the guest's root."""
 
-    def __init__(self, top):
-        self.top = Path(top)
+    def __init__(self, top, root=None):
+        self.top, self.root = Path(top), root
         for name in DIRECTORIES:
             (self.top / name).mkdir(parents=True)
         for name in MERGED:
@@ -68,9 +68,10 @@ class Tree:
         pairs = list(pairs)
         for source, target in pairs:
             self.copy(source, target)
-        for path in needed([source for source, _ in pairs]):
+        sources = [source for source, _ in pairs]
+        for path, source in (needed_of_root(sources, self.root) if self.root else zip(*[needed(sources)] * 2)):
             if not self.inside(path).exists():
-                self.copy(path, path)
+                self.copy(source, path)
 
     def pack(self, archive, *more):
         """Write this tree and further directories, in this order, as one uncompressed cpio.
@@ -112,6 +113,36 @@ def needed(paths):
     return sorted(found)
 
 
+def inside_root(path, root):
+    """Where a path of a root really is, whose links may be absolute."""
+    while path.is_symlink():
+        target = os.readlink(path)
+        path = root / target.lstrip("/") if target.startswith("/") else path.parent / target
+    return path
+
+
+def needed_of_root(paths, root):
+    """The same of programs of another architecture, which a root has: where in the guest, and where here."""
+    found, queue = {}, [path for path in files_of(paths) if path.open("rb").read(4) == b"\x7fELF"]
+    while queue:
+        text = subprocess.run(["readelf", "-d", "-l", *map(str, queue)], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout
+        names = {Path(name).name: name for name in re.findall(r"program interpreter: ([^]]+)\]", text)}
+        names |= {name: name for name in re.findall(r"\(NEEDED\).*\[(.+)\]", text) if name not in names}
+        queue = []
+        for name, wanted in names.items():
+            given = [path for path in map(Path, paths) if path.name == name]
+            places = [root / wanted.lstrip("/")] if "/" in wanted else sorted(root.glob(f"usr/lib/*-linux-gnu*/{name}"))
+            if name in found or given:
+                continue
+            if not places:
+                die(f"a program for the guest needs a library that the root lacks: {name}")
+            source = inside_root(places[0], root)
+            found[name] = (wanted if "/" in wanted else f"/{places[0].relative_to(root)}", source)
+            queue.append(source)
+    return sorted(found.values())
+
+
 def add_modules(tree, release, module, others):
     """Put the modules where modprobe looks for them, with the indices depmod makes."""
     directory = tree.inside(f"lib/modules/{release}")
@@ -125,8 +156,8 @@ def add_modules(tree, release, module, others):
     subprocess.run(["depmod", "-b", tree.top, release], check=True)
 
 
-def build(work, archive, *, release, module, swap, modules, files, roots, command, leaks):
-    """Write the initramfs to archive. work is an empty directory; module and swap may be None."""
+def build(work, archive, *, machine, root, release, module, swap, modules, files, roots, command, leaks):
+    """Write the initramfs to archive. work is an empty directory; module, swap and root may be None."""
     for top in roots:
         if not top.is_dir():
             die(f"--root {top}: not a directory")
@@ -134,15 +165,17 @@ def build(work, archive, *, release, module, swap, modules, files, roots, comman
         if split:
             die(f"--root {top}: its {' '.join(split)} would replace a link of the guest\n"
                 f"  remedy: use usr/{split[0]} instead")
-    tree = Tree(work)
-    busybox = shutil.which("busybox")
+    tree = Tree(work, root)
+    tree.write("etc/ports", " ".join(machine.ports) + "\n")
+    busybox, modprobe = ([root / "usr/bin" / name for name in ("busybox", "kmod")] if root else
+                         map(shutil.which, ("busybox", "modprobe")))
     tree.copy(busybox, "/usr/bin/busybox")
-    for applet in subprocess.run([busybox, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split():
+    # Those of this machine's, which another architecture's cannot tell.
+    for applet in subprocess.run(["busybox", "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split():
         (tree.top / "usr/lib/busybox" / applet).symlink_to("/usr/bin/busybox")
     for applet in ("sh", "env"):
         tree.inside(f"/bin/{applet}").symlink_to("/usr/bin/busybox")
-    kmod = os.path.realpath(shutil.which("modprobe"))
-    tree.add([(kmod, "/usr/bin/kmod")])
+    tree.add([(os.path.realpath(modprobe), "/usr/bin/kmod")])
     for name in ("modprobe", "rmmod", "insmod", "lsmod", "modinfo"):
         tree.inside(f"/sbin/{name}").symlink_to("/usr/bin/kmod")
     if module or swap:

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import MACHINES
+
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 MODULE_BUILDS = CHECKOUT / "build" / "module"
@@ -25,6 +27,11 @@ SUITES = {suite: name for name, suite in KERNELS.items()}
 # Other flavours of the same suites' kernels: short name -> suite, and what Debian calls the flavour.
 FLAVOURS = {f"{name}-{flavour}": (KERNELS[name], f"{flavour}-amd64")
             for name in ("6.1", "6.12") for flavour in ("rt", "cloud")}
+# The same suites' kernels of other architectures: short name -> suite, flavour, and the architecture.
+FOREIGN = {"6.1-arm64": ("bookworm", "arm64", "arm64"), "6.12-arm64": ("trixie", "arm64", "arm64"),
+           "6.12-arm64-16k": ("trixie", "arm64-16k", "arm64"), "6.1-ppc64el": ("bookworm", "powerpc64le", "ppc64el")}
+# The suite whose user space their guests have.
+USER_SUITE = "bookworm"
 # The newest kernel that any of these suites carries, each with the suite whose root builds modules for it.
 NEXT = "next"
 NEXT_SUITES = {"trixie-backports": "trixie", "forky": "forky", "sid": "forky", "experimental": "forky"}
@@ -33,11 +40,12 @@ NEXT_SUITES = {"trixie-backports": "trixie", "forky": "forky", "sid": "forky", "
 DEBUG, DEBUG_RT, KCSAN, UML = "debug", "debug-rt", "kcsan", "uml"
 # Those whose checkers take their share of a guest's memory and time.
 CHECKED = (DEBUG, DEBUG_RT, KCSAN)
-NAMES = [*KERNELS, *FLAVOURS, NEXT, DEBUG, DEBUG_RT, KCSAN, UML]
+NAMES = [*KERNELS, *FLAVOURS, *FOREIGN, NEXT, DEBUG, DEBUG_RT, KCSAN, UML]
 
 # Which Debian package brings a command that the scripts call; packages.txt says why each is needed.
 PACKAGE_OF = {
-    "qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "modprobe": "kmod",
+    "qemu-system-x86_64": "qemu-system-x86", "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-system-ppc64": "qemu-system-ppc", "readelf": "binutils", "busybox": "busybox-static", "modprobe": "kmod",
     "depmod": "kmod", "cpio": "cpio", "mmdebstrap": "mmdebstrap", "gcc": "gcc", "make": "make",
     "sparse": "sparse", "ldd": "libc-bin", "setpriv": "util-linux", "unshare": "util-linux",
     "dpkg-deb": "dpkg", "apt-get": "apt", "flex": "flex", "bison": "bison", "bc": "bc", "lz4": "lz4",
@@ -93,9 +101,16 @@ def suite_of(name, kernel):
     """The suite whose compiler builds modules for a kernel, kept at that path; its own, for one built here."""
     if name in FLAVOURS:
         return FLAVOURS[name][0]
+    if name in FOREIGN:
+        return FOREIGN[name][0]
     if name == NEXT:
         return (kernel / "suite").read_text().strip()
     return KERNELS.get(name, host_suite())
+
+
+def machine_of(name):
+    """What a kernel runs on."""
+    return MACHINES[FOREIGN[name][2] if name in FOREIGN else "amd64"]
 
 
 def cache(*parts):

@@ -36,7 +36,7 @@ int signal_of(const std::function<void()> &access)
 char *make_memory(size_t pages)
 {
   void *memory = mmap(nullptr, pages * page, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return memory == MAP_FAILED ? nullptr : static_cast<char *>(memory);
 }
 

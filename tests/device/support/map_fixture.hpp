@@ -16,7 +16,7 @@ namespace cma_test {
 
 class Map : public testing::Test {
 protected:
-  static constexpr size_t size = 8 * page;
+  static inline const size_t size = 8 * page;
 
   /// Skips the test if this system has no such memory.
   void start(Kind kind = Kind::Anonymous, size_t length = size)

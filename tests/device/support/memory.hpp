@@ -12,12 +12,15 @@
 #include <cstddef>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 #include <vector>
 
 namespace cma_test {
 
-constexpr size_t page = 4096;
-constexpr size_t huge_page = 512 * page;
+inline const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+/// What the module knows as one, and x86 and arm64 with pages of 4 KB have as a huge
+/// page.
+constexpr size_t huge_page = 1U << 21;
 
 enum class Kind {
   Anonymous,

@@ -104,7 +104,7 @@ pid_t clone_sibling(uid_t user)
         syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         ready = true;
         while (true)
-          syscall(SYS_pause);
+          syscall(SYS_ppoll, nullptr, 0, nullptr, nullptr, 0);
       },
       stack.data() + stack.size(), CLONE_VM | SIGCHLD, nullptr);
   require(pid > 0, "clone");

@@ -7,6 +7,7 @@
 #include "peer.hpp"
 #include "twin.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -24,10 +25,10 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t owners = 40;
-constexpr size_t chunks = 60;         // of each owner, 2 MB apart
-constexpr size_t known = 24 * page;   // of each chunk: enough to be cached
-constexpr size_t changed = 30 * page; // where each chunk changes then
+const size_t owners = std::max<size_t>(2, (40U << 12) / page); // a quarter of a GB
+constexpr size_t chunks = 60;     // of each owner, 2 MB apart
+const size_t known = 24 * page;   // of each chunk: enough to be cached
+const size_t changed = 30 * page; // where each chunk changes then
 
 /// In an owner: changes every chunk, for ever.
 long change(uintptr_t base)
