@@ -18,18 +18,25 @@ namespace cma {
 namespace {
 
 constexpr size_t block_bytes = 32 << 10;
+constexpr size_t small_bytes = 4 << 10;
 
 struct Block {
   alignas(64) char bytes[block_bytes];
 };
 
-// Whether the list's first bytes are so many, in segments of whole elements.
+// Whether the list's first bytes are so many, in segments of whole elements, whose size
+// is a power of two.
 bool holds(Segments segments, size_t bytes, size_t element)
 {
   for (size_t i = 0; bytes > 0; i++) {
-    if (i == segments.count || segments.list[i].iov_len % element != 0)
+    if (i == segments.count)
       return false;
-    bytes -= std::min(bytes, segments.list[i].iov_len);
+    const size_t length = segments.list[i].iov_len;
+    if ((length & (element - 1)) != 0)
+      return false;
+    if (length >= bytes)
+      return true;
+    bytes -= length;
   }
   return true;
 }
@@ -51,9 +58,8 @@ Segments remote_of(const cma_operand &operand)
 }
 
 // Returns 0, or what is wrong.
-int check(const cma_reduction &reduction)
+int check(const cma_reduction &reduction, size_t element)
 {
-  const size_t element = size_of_type(reduction.type);
   if (element == 0 || reduction.op < CMA_OP_SUM || reduction.op > CMA_OP_LXOR ||
       (reduction.flags & ~CMA_STRICT) != 0 || reduction.first > reduction.count ||
       reduction.count > SSIZE_MAX / element || reduction.operand_count == 0 ||
@@ -82,10 +88,9 @@ int check(const cma_reduction &reduction)
 
 class Reducer {
 public:
-  Reducer(const cma_context *context, cma_reduction &reduction, Loop loop)
-      : context_(context), reduction_(reduction), loop_(loop),
-        element_(size_of_type(reduction.type)), local_(local_of(reduction)),
-        out_(out_of(reduction))
+  Reducer(const cma_context *context, cma_reduction &reduction, Loop loop, size_t element)
+      : context_(context), reduction_(reduction), loop_(loop), element_(element),
+        local_(local_of(reduction)), out_(out_of(reduction))
   {
     for (size_t i = 0; i < reduction.operand_count; i++)
       remote_[i] = Walk(remote_of(reduction.operands[i]));
@@ -179,11 +184,38 @@ private:
   Block so_far_;  // the results of the peers before, unless there is one alone
 };
 
-// Out of the way of those that fail.
+// Not in the way of what takes less of the stack.
 [[gnu::noinline]] ssize_t reduce(const cma_context *context, cma_reduction &reduction,
-                                 Loop loop)
+                                 Loop loop, size_t element)
 {
-  return Reducer(context, reduction, loop).run();
+  return Reducer(context, reduction, loop, element).run();
+}
+
+// One peer, no more than one segment and little to do: what others need would cost more
+// than that.
+bool is_small(const cma_reduction &reduction, size_t element)
+{
+  return reduction.operand_count == 1 && reduction.operands->remote_count == 1 &&
+         reduction.local_count == 1 &&
+         (reduction.out == nullptr || reduction.out_count == 1) && reduction.flags == 0 &&
+         (reduction.count - reduction.first) * element <= small_bytes;
+}
+
+ssize_t reduce_small(const cma_context *context, cma_reduction &reduction, Loop loop,
+                     size_t element)
+{
+  alignas(64) char operand[small_bytes];
+  const size_t before = reduction.first * element;
+  const size_t count = reduction.count - reduction.first;
+  const auto remote = reinterpret_cast<uintptr_t>(reduction.operands->remote->iov_base);
+  const ssize_t read = cma_read(context, reduction.operands->peer, operand,
+                                remote + before, count * element);
+  // Nothing was done yet.
+  if (read != static_cast<ssize_t>(count * element))
+    return reduce(context, reduction, loop, element);
+  loop(static_cast<char *>(out_of(reduction).list->iov_base) + before,
+       static_cast<const char *>(reduction.local->iov_base) + before, operand, count);
+  return static_cast<ssize_t>(count);
 }
 
 } // namespace
@@ -197,7 +229,8 @@ extern "C" ssize_t cma_reduce(const struct cma_context *context,
   reduction->fault_addr = 0;
   if (cma_backend(context) == CMA_BACKEND_NONE)
     return -ESTALE;
-  if (const int error = cma::check(*reduction); error < 0)
+  const size_t element = cma::size_of_type(reduction->type);
+  if (const int error = cma::check(*reduction, element); error < 0)
     return error;
   const cma::Loop loop =
       cma::find_loop(reduction->op, reduction->type, cma::best_vectors());
@@ -205,5 +238,7 @@ extern "C" ssize_t cma_reduce(const struct cma_context *context,
     return -EOPNOTSUPP;
   if (reduction->first == reduction->count)
     return 0;
-  return cma::reduce(context, *reduction, loop);
+  return cma::is_small(*reduction, element)
+             ? cma::reduce_small(context, *reduction, loop, element)
+             : cma::reduce(context, *reduction, loop, element);
 }

@@ -21,7 +21,7 @@ Vectors best_vectors()
 
 std::size_t size_of_type(std::uint32_t type)
 {
-  constexpr std::uint8_t sizes[] = {0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  static constexpr std::uint8_t sizes[] = {0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
   return type < sizeof(sizes) ? sizes[type] : 0;
 }
 

@@ -10,13 +10,12 @@
 #include "reduce_loops.hpp"
 #include "reduce_numbers.hpp"
 #include <cma_reduce.h>
+#include <iterator>
 
 #ifdef __clang__
-#define CMA_UNROLLED _Pragma("unroll 4")
 #define CMA_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
-#define CMA_UNROLLED _Pragma("GCC unroll 4")
-#define CMA_INDEPENDENT _Pragma("GCC ivdep") CMA_UNROLLED
+#define CMA_INDEPENDENT _Pragma("GCC ivdep") _Pragma("GCC unroll 4")
 #endif
 
 namespace cma {
@@ -63,12 +62,18 @@ void each_ordered(void *into, const void *left, const void *right, std::size_t c
   const auto *a = static_cast<const Element *>(left);
   const auto *b = static_cast<const Element *>(right);
   constexpr std::size_t lanes = vector_bytes / sizeof(T);
-  std::size_t i = 0;
-  CMA_UNROLLED
-  for (; i + lanes <= count; i += lanes)
+  constexpr std::size_t at_once = 4 * lanes;
+  const auto vector = [&](std::size_t i) {
     *reinterpret_cast<Vector *>(result + i) =
         Ordered<Op>::of(*reinterpret_cast<const Vector *>(a + i),
                         *reinterpret_cast<const Vector *>(b + i));
+  };
+  std::size_t i = 0;
+  for (; i + at_once <= count; i += at_once)
+    for (std::size_t lane = 0; lane < at_once; lane += lanes)
+      vector(i + lane);
+  for (; i + lanes <= count; i += lanes)
+    vector(i);
   for (; i < count; i++)
     result[i] = Ordered<Op>::of(T{a[i]}, T{b[i]});
 }
@@ -99,79 +104,48 @@ void run(void *into, const void *left, const void *right, std::size_t count)
   }
 }
 
-template<typename T>
-Loop of_integers(std::uint32_t op)
-{
-  using Bits = std::make_unsigned_t<T>; // the same for both but to compare
-  switch (op) {
-  case CMA_OP_SUM:
-    return run<Sum, Bits>;
-  case CMA_OP_PRODUCT:
-    return run<Product, Bits>;
-  case CMA_OP_MIN:
-    return run<Min, T>;
-  case CMA_OP_MAX:
-    return run<Max, T>;
-  case CMA_OP_BAND:
-    return run<BitAnd, Bits>;
-  case CMA_OP_BOR:
-    return run<BitOr, Bits>;
-  case CMA_OP_BXOR:
-    return run<BitXor, Bits>;
-  case CMA_OP_LAND:
-    return run<LogicalAnd, Bits>;
-  case CMA_OP_LOR:
-    return run<LogicalOr, Bits>;
-  case CMA_OP_LXOR:
-    return run<LogicalXor, Bits>;
-  default:
-    return nullptr;
-  }
-}
+// In the order of the operations' numbers, which begin with 1.
+constexpr std::size_t ops = CMA_OP_LXOR + 1;
+static_assert(CMA_OP_SUM == 1 && CMA_OP_MAX == 4 && CMA_OP_LXOR == 10);
+
+constexpr Loop none[ops] = {};
+
+// Signed and unsigned ones differ in comparisons alone.
+template<typename T, typename Bits = std::make_unsigned_t<T>>
+constexpr Loop of_integers[ops] = {nullptr,
+                                   run<Sum, Bits>,
+                                   run<Product, Bits>,
+                                   run<Min, T>,
+                                   run<Max, T>,
+                                   run<BitAnd, Bits>,
+                                   run<BitOr, Bits>,
+                                   run<BitXor, Bits>,
+                                   run<LogicalAnd, Bits>,
+                                   run<LogicalOr, Bits>,
+                                   run<LogicalXor, Bits>};
 
 template<typename T>
-Loop of_floats(std::uint32_t op)
-{
-  switch (op) {
-  case CMA_OP_SUM:
-    return run<Sum, T>;
-  case CMA_OP_PRODUCT:
-    return run<Product, T>;
-  case CMA_OP_MIN:
-    return run<Min, T>;
-  case CMA_OP_MAX:
-    return run<Max, T>;
-  default:
-    return nullptr;
-  }
-}
+constexpr Loop of_floats[ops] = {nullptr, run<Sum, T>, run<Product, T>, run<Min, T>,
+                                 run<Max, T>};
+
+// In the order of the types' numbers.
+constexpr const Loop *of_types[] = {none,
+                                    of_integers<std::int8_t>,
+                                    of_integers<std::int16_t>,
+                                    of_integers<std::int32_t>,
+                                    of_integers<std::int64_t>,
+                                    of_integers<std::uint8_t>,
+                                    of_integers<std::uint16_t>,
+                                    of_integers<std::uint32_t>,
+                                    of_integers<std::uint64_t>,
+                                    of_floats<float>,
+                                    of_floats<double>};
+static_assert(CMA_TYPE_INT8 == 1 && CMA_TYPE_UINT8 == 5 && CMA_TYPE_FLOAT == 9 &&
+              std::size(of_types) == CMA_TYPE_DOUBLE + 1);
 
 Loop find(std::uint32_t op, std::uint32_t type)
 {
-  switch (type) {
-  case CMA_TYPE_INT8:
-    return of_integers<std::int8_t>(op);
-  case CMA_TYPE_INT16:
-    return of_integers<std::int16_t>(op);
-  case CMA_TYPE_INT32:
-    return of_integers<std::int32_t>(op);
-  case CMA_TYPE_INT64:
-    return of_integers<std::int64_t>(op);
-  case CMA_TYPE_UINT8:
-    return of_integers<std::uint8_t>(op);
-  case CMA_TYPE_UINT16:
-    return of_integers<std::uint16_t>(op);
-  case CMA_TYPE_UINT32:
-    return of_integers<std::uint32_t>(op);
-  case CMA_TYPE_UINT64:
-    return of_integers<std::uint64_t>(op);
-  case CMA_TYPE_FLOAT:
-    return of_floats<float>(op);
-  case CMA_TYPE_DOUBLE:
-    return of_floats<double>(op);
-  default:
-    return nullptr;
-  }
+  return op < ops && type < std::size(of_types) ? of_types[type][op] : nullptr;
 }
 
 } // namespace

@@ -83,6 +83,7 @@ protected:
     const iovec there = segment(from, length);
     const iovec here = segment(twin.local().base(), length);
     std::vector<cma_operand> operands;
+    operands.reserve(peers.size());
     for (const cma_peer peer : peers)
       operands.push_back({peer, &there, 1});
     told.op = CMA_OP_SUM;
@@ -262,6 +263,7 @@ TEST_F(Reduce, SixtyFourPeers)
     total += (i + 1) << (i % 40);
   for (const Context *context : {&device, &syscalls}) {
     std::vector<cma_peer> peers;
+    peers.reserve(crowd.size());
     for (const auto &peer : crowd)
       peers.push_back(cma_handle(cma_handle_open(context->get(), cma_pid(peer->pid()))));
     twin.local().put(std::vector<uint8_t>(size));

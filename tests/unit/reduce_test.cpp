@@ -15,7 +15,6 @@
 
 using reference::Bytes;
 using testing::HasSubstr;
-using testing::Return;
 
 namespace {
 
@@ -64,9 +63,11 @@ public:
     reference::fill(type, elements.data(), count, random);
     const size_t longest = random() % 4 == 0 ? 5 : count + 1;
     size_t at = random() % 16;
+    const bool whole = random() % 3 == 0;
     for (size_t left = count; left > 0;) {
-      const size_t here =
-          list.size() > 50 ? left : std::min<size_t>(left, random() % (longest + 1));
+      const size_t here = whole || list.size() > 50
+                              ? left
+                              : std::min<size_t>(left, random() % (longest + 1));
       list.push_back({&memory_[at], here * size_});
       at += here * size_ + random() % 16;
       left -= here;
