@@ -13,6 +13,7 @@
 #include "library.hpp"
 #include "mapped.hpp"
 #include "moments.hpp"
+#include "reduce.hpp"
 #include "release.hpp"
 
 #include <CLI/CLI.hpp>
@@ -28,8 +29,9 @@ namespace {
 
 void list_names()
 {
-  for (const auto &names : {copy_names(), library_names(), moment_names(), touch_names(),
-                            attach_names(), release_names(), beyond_names()})
+  for (const auto &names :
+       {copy_names(), library_names(), moment_names(), touch_names(), attach_names(),
+        release_names(), beyond_names(), reduce_names()})
     for (const auto &name : names)
       std::cout << name << '\n';
 }
@@ -45,6 +47,7 @@ Rows count_all(const Selection &selection)
   count_attaching(selection, meter, rows);
   count_releases(selection, rows);
   count_beyond(selection, rows);
+  count_reductions(selection, meter, rows);
   return rows;
 }
 

@@ -530,6 +530,7 @@ enum cma_call {
 	CMA_CALL_WINDOW_OPEN = 8,    /**< cma_window_open(), _open_sized() */
 	CMA_CALL_MAP = 9,	     /**< cma_map() */
 	CMA_CALL_UNMAP = 10,	     /**< cma_unmap() */
+	CMA_CALL_REDUCE = 11,	     /**< cma_reduce(), of cma_reduce.h */
 };
 
 /**

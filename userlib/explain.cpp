@@ -133,7 +133,10 @@ void explain_no_device(Text &text, const cma_context *context, enum cma_call cal
 void explain_unsupported(Text &text, const cma_context *context, enum cma_call call,
                          cma_peer peer)
 {
-  if (call != CMA_CALL_COPY && call != CMA_CALL_HANDLE_OPEN)
+  if (call == CMA_CALL_REDUCE &&
+      (context->backend == CMA_BACKEND_DEVICE || peer.type <= CMA_PEER_PID))
+    return; // it is the operation
+  if (call != CMA_CALL_COPY && call != CMA_CALL_REDUCE && call != CMA_CALL_HANDLE_OPEN)
     return explain_no_device(text, context, call);
   if (call == CMA_CALL_HANDLE_OPEN && peer.type == CMA_PEER_HANDLE)
     return text.add("A handle is opened for a pid or a pidfd, not for a handle: it can "
@@ -146,7 +149,8 @@ void explain_unsupported(Text &text, const cma_context *context, enum cma_call c
 void explain_case(Text &text, const cma_context *context, enum cma_call call,
                   cma_peer peer, int error)
 {
-  const bool of_process = call == CMA_CALL_COPY || call == CMA_CALL_HANDLE_OPEN;
+  const bool of_process =
+      call == CMA_CALL_COPY || call == CMA_CALL_REDUCE || call == CMA_CALL_HANDLE_OPEN;
   if (call == CMA_CALL_OPEN)
     explain_open(text, error);
   else if (error == -EPERM && of_process)
@@ -182,7 +186,7 @@ int cma_explain_call(const struct cma_context *context, enum cma_call call,
   cma::Text words(text, size);
   if (context == nullptr && call != CMA_CALL_UNMAP)
     call = CMA_CALL_OPEN;
-  else if (call <= CMA_CALL_ANY || call > CMA_CALL_UNMAP)
+  else if (call <= CMA_CALL_ANY || call > CMA_CALL_REDUCE)
     call = cma::likely_call(context, peer, error);
   if (error >= 0)
     words.add("No error.");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
 // One table: for a call and an error, what happened and what to do about it. A row for
-// every call (CMA_CALL_ANY) comes last and holds where the call has none of its own. The
-// errors are those that cma.h documents; explain.cpp has the ones that need a look at
-// the system.
+// every call (CMA_CALL_ANY) comes last and holds where the call has none of its own. A
+// reduction fails as the copies that it is made of. The errors are those that the headers
+// document; explain.cpp has the ones that need a look at the system.
 #include "explain.hpp"
 #include <cerrno>
 
@@ -21,6 +21,17 @@ constexpr Words table[] = {
      "limits->size is not that of this library's struct cma_limits: set it to sizeof "
      "before the call, and build the program with the cma.h of the libcma that it runs "
      "with."},
+
+    {CMA_CALL_REDUCE, EINVAL,
+     "The reduction has an unknown operation, type, flag or type of peer, no peer or "
+     "more than CMA_MAX_OPERANDS, more elements to pass over than there are, a list that "
+     "holds less of them than that, or a segment with a part of one."},
+    {CMA_CALL_REDUCE, EOPNOTSUPP,
+     "Bitwise and logical operations are for integers, not for float and double."},
+    {CMA_CALL_REDUCE, EFAULT,
+     "No element could be reduced: the first one is not mapped, or not to be read, in "
+     "the peer that fault_operand tells, at fault_addr; /proc/PID/maps has what is "
+     "mapped."},
 
     {CMA_CALL_COPY, EINVAL,
      "The copy has unknown flags, an unknown type of peer (cma_pid(), cma_pidfd() and "
@@ -143,7 +154,9 @@ constexpr Words table[] = {
 void add_words(Text &text, enum cma_call call, cma_peer peer, int error)
 {
   for (const Words &words : table)
-    if ((words.call == call || words.call == CMA_CALL_ANY) && words.error == -error)
+    if ((words.call == call || words.call == CMA_CALL_ANY ||
+         (call == CMA_CALL_REDUCE && words.call == CMA_CALL_COPY)) &&
+        words.error == -error)
       return text.add(words.text, peer.id);
 }
 

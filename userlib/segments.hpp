@@ -31,7 +31,15 @@ struct Segments {
 // Walks a readable list in pieces that any call takes.
 class Walk {
 public:
-  explicit Walk(Segments segments) : rest_(segments) {}
+  Walk() = default; // nothing; not even that it is at an end
+  explicit Walk(Segments segments) : rest_(segments), offset_(0) {}
+
+  // What is left of the first segment. There must be one.
+  [[nodiscard]] iovec front() const
+  {
+    return {static_cast<char *>(rest_.list->iov_base) + offset_,
+            rest_.list->iov_len - offset_};
+  }
 
   // At most IOV_MAX segments and max_bytes bytes from here on.
   class Piece {
@@ -53,7 +61,7 @@ public:
 
 private:
   Segments rest_;
-  size_t offset_ = 0; // in the first segment of rest_
+  size_t offset_; // in the first segment of rest_
 };
 
 } // namespace cma

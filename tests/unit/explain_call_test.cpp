@@ -28,12 +28,14 @@ const std::map<enum cma_call, std::string> functions = {
     {CMA_CALL_WINDOW_OPEN, "cma_window_open"},
     {CMA_CALL_MAP, "cma_map"},
     {CMA_CALL_UNMAP, "cma_unmap"},
+    {CMA_CALL_REDUCE, "cma_reduce"},
 };
 
 // The comment before the function's declaration.
 std::string documentation(const std::string &function)
 {
-  std::ifstream file(CMA_HEADER);
+  const bool of_reduce = function == "cma_reduce";
+  std::ifstream file(of_reduce ? CMA_INCLUDE "cma_reduce.h" : CMA_INCLUDE "cma.h");
   const std::string header{std::istreambuf_iterator<char>(file), {}};
   std::smatch found;
   const std::regex declaration("CMA_API [a-z_ ]+\\b" + function + "\\(");
@@ -121,13 +123,20 @@ TEST_F(ExplainCallTest, SpeaksOfTheCall)
   EXPECT_THAT(words(CMA_CALL_MAP, -ENOENT, handle), HasSubstr("7 is not an open handle"));
   EXPECT_THAT(words(CMA_CALL_UNMAP, -EINVAL), HasSubstr("cma_map() returned"));
   EXPECT_THAT(words(CMA_CALL_COPY, -EACCES, handle), HasSubstr("direction"));
+  EXPECT_THAT(words(CMA_CALL_REDUCE, -EINVAL), HasSubstr("reduction"));
+  EXPECT_THAT(words(CMA_CALL_REDUCE, -EFAULT), HasSubstr("fault_operand"));
+  EXPECT_THAT(words(CMA_CALL_REDUCE, -EOPNOTSUPP), HasSubstr("for integers"));
+  EXPECT_THAT(words(CMA_CALL_REDUCE, -EOPNOTSUPP, handle), HasSubstr("need a /proc"));
+  EXPECT_THAT(words(CMA_CALL_REDUCE, -ESRCH, handle), HasSubstr("process of handle 7"));
+  EXPECT_EQ(words(CMA_CALL_REDUCE, -EIDRM, handle), words(CMA_CALL_COPY, -EIDRM, handle));
 }
 
 TEST_F(ExplainCallTest, NamesNobodyThatWasNotAsked)
 {
   for (const auto &[call, function] : functions)
     for (const int error : documented_errors(function))
-      if (call != CMA_CALL_COPY && call != CMA_CALL_HANDLE_OPEN && call != CMA_CALL_MAP) {
+      if (call != CMA_CALL_COPY && call != CMA_CALL_HANDLE_OPEN && call != CMA_CALL_MAP &&
+          call != CMA_CALL_REDUCE) {
         EXPECT_THAT(words(call, -error),
                     Not(AnyOf(HasSubstr("process 0"), HasSubstr("andle 0"))))
             << function;
@@ -157,7 +166,7 @@ TEST_F(ExplainCallTest, WindowsAndMappingsNeedTheDevice)
 
 TEST_F(ExplainCallTest, AnUnknownCallIsAny)
 {
-  for (const int call : {-1, 0, 11, 1000})
+  for (const int call : {-1, 0, 12, 1000})
     EXPECT_EQ(words(static_cast<enum cma_call>(call), -ENOENT, cma_handle(5)),
               words(CMA_CALL_COPY, -ENOENT, cma_handle(5)));
   EXPECT_EQ(explain(nullptr, CMA_CALL_MAP, {}, -EPROTO), words(CMA_CALL_OPEN, -EPROTO));

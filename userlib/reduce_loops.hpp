@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR BSD-2-Clause
+//
+// The arithmetic of reductions, by itself: one loop for each operation and type, once
+// for any processor and once for those with AVX2. cma_reduce.h says what is computed;
+// every loop gives the same bits, however its elements are cut into calls.
+#ifndef CMA_USERLIB_REDUCE_LOOPS_HPP
+#define CMA_USERLIB_REDUCE_LOOPS_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cma {
+
+// into[i] = left[i] op right[i]. Nothing need be aligned; into may be left or right, and
+// must not overlap them in any other way.
+using Loop = void (*)(void *into, const void *left, const void *right, std::size_t count);
+
+enum class Vectors { plain, avx2 };
+
+// What this processor has.
+Vectors best_vectors();
+
+// Of a CMA_TYPE_*, in bytes; 0: there is no such type.
+std::size_t size_of_type(std::uint32_t type);
+
+// For a CMA_OP_* on a CMA_TYPE_*, or nullptr: there is none.
+Loop find_loop(std::uint32_t op, std::uint32_t type, Vectors vectors);
+
+// The same for AVX2; on x86 only.
+Loop find_avx2_loop(std::uint32_t op, std::uint32_t type);
+
+} // namespace cma
+
+#endif
