@@ -23,7 +23,7 @@ namespace cma_test {
 namespace {
 
 constexpr size_t pages = 20; // several blocks of the library's
-constexpr size_t size = pages * page;
+const size_t size = pages * page;
 
 /// In the owner: the open file of its windows.
 const Device &owners_file()
