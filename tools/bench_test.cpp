@@ -40,11 +40,11 @@ protected:
     return ways;
   }
 
-  static double time_of(const json &result, const std::string &way, uint64_t bytes)
+  static double least_of(const json &result, const std::string &way, uint64_t bytes)
   {
     for (const json &row : result["rows"])
       if (row["way"] == way && row["bytes"] == bytes)
-        return row["nanoseconds"];
+        return row["least"];
     ADD_FAILURE() << "no " << way << " of " << bytes << " bytes";
     return 0;
   }
@@ -128,11 +128,12 @@ TEST_F(Bench, MeasuresWhatNeedsNoDevice)
     EXPECT_NEAR(row["gigabytes_per_second"], row["bytes"].get<double>() / seconds / 1e9,
                 1e-6);
   }
-  /* Facts of every machine: a system call takes longer than copying some bytes, and more
-   * bytes than fewer. */
-  EXPECT_GT(time_of(result, "process_vm", 64), 2 * time_of(result, "memcpy", 64));
-  for (const char *way : {"process_vm", "double_copy", "memcpy"})
-    EXPECT_GT(time_of(result, way, 65536), time_of(result, way, 64));
+  /* Facts of every machine, if not of each of its moments: a system call takes longer
+   * than copying some bytes, and more bytes than fewer. What two processes take turns at
+   * is for a loaded machine to decide. */
+  EXPECT_GT(least_of(result, "process_vm", 64), 2 * least_of(result, "memcpy", 64));
+  for (const char *way : {"process_vm", "memcpy"})
+    EXPECT_GT(least_of(result, way, 65536), least_of(result, way, 64));
 }
 
 TEST_F(Bench, ReadersReadAtOnceIntoMemoryOfTheirOwn)
