@@ -93,6 +93,8 @@ TEST_F(Show, HidesAPartOfAHugePage)
 {
   constexpr size_t length = 2 * huge_page;
   start(Kind::TransparentHuge, length);
+  if (IsSkipped())
+    return;
   const Mapping mapping = whole(PROT_READ | PROT_WRITE, length);
   ASSERT_EQ(mapping.error(), 0);
   const size_t first = (huge_page - mapping.at(0) % huge_page) % huge_page;
