@@ -182,21 +182,15 @@ int samples_of(const Case &which)
   return which.bytes < 1UL << 20 ? 15 : 7;
 }
 
-/// Each sample is a round of all transfers, and what one took on average: a
-/// mechanism that knows some of its peers only does not hide behind those.
 std::uint64_t count_known(Meter &meter, const Case &which, const Mechanism &mechanism,
-                          const std::vector<Transfer> &transfers)
+                          const Transfer &transfer)
 {
+  const std::vector transfers{transfer};
   const auto calls = mechanism.prepare(transfers, which.contact);
-  const auto round = [&] {
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < calls.size(); ++i)
-      total += meter.sample(calls[i], transfers[i]);
-    return total / calls.size();
-  };
+  const auto sample = [&] { return meter.sample(calls.front(), transfers.front()); };
   for (int i = 0; i < kWarmUps; ++i)
-    round();
-  return least_of(samples_of(which), round);
+    sample();
+  return least_of(samples_of(which), sample);
 }
 
 using Crowd = std::vector<std::unique_ptr<Peer>>;
@@ -210,8 +204,10 @@ Crowd make_crowd(const Case &which)
   return crowd;
 }
 
-/// One call after another, as programs make them: to prove the bytes of each takes so
-/// long that the kernel would have to be asked anew. They are proven beforehand.
+/// Each sample is a round of all transfers, and what one took on average: a mechanism
+/// that knows some of its peers only does not hide behind those. One call after another,
+/// as programs make them: to prove the bytes of each takes so long that the kernel would
+/// have to be asked anew. They are proven beforehand.
 std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mechanism,
                           const Scene &scene, const Crowd &crowd)
 {
@@ -275,7 +271,7 @@ std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
     return count_crowd(meter, which, mechanism, scene, crowd);
   const auto remote = mechanism.name == "memcpy" ? scene.stand_in(which.pages)
                                                  : scene.known_peer(which.pages);
-  return count_known(meter, which, mechanism, {scene.between(which, remote)});
+  return count_known(meter, which, mechanism, scene.between(which, remote));
 }
 
 /// Without a system call there is nothing that could know the peer.
