@@ -4,6 +4,7 @@
  * byte moves through it any more, however long a copier waits for memory of its own, and
  * nothing of an owner that has ended is kept.
  */
+#include "support/parameter.hpp"
 #include "support/rounds.hpp"
 #include "support/stall.hpp"
 #include "support/twin.hpp"
@@ -12,7 +13,6 @@
 #include <atomic>
 #include <csignal>
 #include <fcntl.h>
-#include <fstream>
 #include <gtest/gtest.h>
 #include <optional>
 #include <sys/ioctl.h>
@@ -276,21 +276,6 @@ long count_late(Board &board, uintptr_t base, size_t length)
   return late;
 }
 
-/// The number of translations that are kept; the module's own at the end.
-class MaxChunks {
-public:
-  explicit MaxChunks(int value)
-  {
-    std::ifstream(file) >> before_;
-    std::ofstream(file) << value;
-  }
-  ~MaxChunks() { std::ofstream(file) << before_; }
-
-private:
-  static constexpr auto file = "/sys/module/cma/parameters/max_chunks";
-  int before_ = 0;
-};
-
 /// By the cache, or by pinned pages; of a length that is copied in one step, and of one
 /// that is not.
 class LateBytes : public testing::TestWithParam<std::tuple<bool, size_t>> {};
@@ -298,9 +283,9 @@ class LateBytes : public testing::TestWithParam<std::tuple<bool, size_t>> {};
 TEST_P(LateBytes, NoneMovesOnceDestroyHasReturned)
 {
   const auto [cached, length] = GetParam();
-  std::optional<MaxChunks> none;
+  std::optional<Parameter> none;
   if (!cached)
-    none.emplace(0);
+    none.emplace("max_chunks", 0);
   const uintptr_t memory = make_memory(Kind::Anonymous, length);
   const uintptr_t from = make_memory(Kind::Anonymous, length);
   std::fill_n(reinterpret_cast<uint8_t *>(from), length, 0xff);
