@@ -81,7 +81,7 @@ void cmad_chunk_strip(struct cmad_chunk *chunk)
 	if (!down_write_trylock(&chunk->lock))
 		return;
 	chunk->dead = true;
-	cmad_flat_drop(chunk);
+	cmad_vmap_drop(chunk);
 	cmad_young_hand_over(chunk);
 	if (!chunk->mapped)
 		swap(chunk->entries, entries);
@@ -98,7 +98,7 @@ void cmad_chunk_destroy(struct cmad_chunk *chunk)
 	down_write(&chunk->lock);
 	chunk->dead = true;
 	mapped = chunk->mapped;
-	cmad_flat_drop(chunk);
+	cmad_vmap_drop(chunk);
 	up_write(&chunk->lock);
 	if (mapped)
 		cmad_unmap_chunk(chunk);
@@ -122,7 +122,7 @@ static bool chunk_revoke(struct cmad_chunk *chunk, unsigned long first,
 	bool mapped = false;
 
 	lockdep_assert_held_write(&chunk->lock);
-	cmad_flat_drop(chunk);
+	cmad_vmap_drop(chunk);
 	if (!chunk->entries)
 		return false;
 	entry = &chunk->entries[first];
@@ -203,7 +203,7 @@ static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
 	cmad_evict_count();
 	INIT_LIST_HEAD(&chunk->lru);
 	init_rwsem(&chunk->lock);
-	cmad_flat_init(chunk);
+	cmad_vmap_init(chunk);
 	cmad_young_init_chunk(chunk);
 	refcount_set(&chunk->refs, 2);	/* the table's and the caller's */
 	cmad_evict_init_chunk(chunk);

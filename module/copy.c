@@ -336,27 +336,27 @@ static __always_inline u64 remote_here(const struct cmad_grant *grant,
 }
 
 /* Where @len bytes at @offset of @chunk lie in one piece, or NULL. */
-static void *flat_at(const struct cmad_chunk *chunk, unsigned long offset,
+static void *vmap_at(const struct cmad_chunk *chunk, unsigned long offset,
 		     unsigned long len, bool write)
 {
-	const struct cmad_flat *flat = chunk->flat;
+	const struct cmad_vmap *map = chunk->vmap;
 	unsigned long first, end;
 
-	if (!flat)
+	if (!map)
 		return NULL;
-	first = write ? flat->write_first : flat->first;
-	end = write ? flat->write_end : flat->first + flat->nr;
+	first = write ? map->write_first : map->first;
+	end = write ? map->write_end : map->first + map->nr;
 	if (offset < first << PAGE_SHIFT || offset + len > end << PAGE_SHIFT)
 		return NULL;
-	return flat->base + offset - ((unsigned long)flat->first << PAGE_SHIFT);
+	return map->base + offset - ((unsigned long)map->first << PAGE_SHIFT);
 }
 
-/* The same for @offset of @chunk; in one go, if it is flat there. */
+/* The same for @offset of @chunk; in one go, if a vmap has it. */
 static __always_inline unsigned long
 copy_translated(struct cmad_chunk *chunk, unsigned long offset,
 		void __user *user, unsigned long len, bool write, bool *faulted)
 {
-	void *kaddr = flat_at(chunk, offset, len, write);
+	void *kaddr = vmap_at(chunk, offset, len, write);
 	unsigned long missed, done;
 
 	if (!kaddr) {
@@ -424,7 +424,7 @@ static void copy_chunk(struct engine *engine, struct cmad_chunk *chunk)
 static void copy_cached(struct engine *engine, u64 addr)
 {
 	struct cmad_chunk *chunk;
-	bool flatten = false;
+	bool carries_much = false;
 	unsigned long look;
 
 	cmad_step_begin();
@@ -433,15 +433,15 @@ static void copy_cached(struct engine *engine, u64 addr)
 		smp_mb__after_atomic(); /* pairs with cmad_steps_wait() */
 		if (!cmad_grant_ended(engine->grant))
 			copy_chunk(engine, chunk);
-		look = READ_ONCE(chunk->flat_look);
-		flatten = READ_ONCE(chunk->carried) >= look;
-		if (flatten)
-			WRITE_ONCE(chunk->flat_look, 2 * look);
+		look = READ_ONCE(chunk->vmap_look);
+		carries_much = READ_ONCE(chunk->carried) >= look;
+		if (carries_much)
+			WRITE_ONCE(chunk->vmap_look, 2 * look);
 		up_read(&chunk->lock);
 	}
 	cmad_step_end();
-	if (flatten)
-		cmad_flat_build(engine->space, addr);
+	if (carries_much)
+		cmad_vmap_build(engine->space, addr);
 }
 
 /*

@@ -197,7 +197,7 @@ int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
 		enter_pages(&chunk->entries[first >> PAGE_SHIFT],
 			    range->hmm_pfns, nr, write);
 	if (!rc && write)
-		cmad_flat_widen(chunk, first >> PAGE_SHIFT);
+		cmad_vmap_widen(chunk, first >> PAGE_SHIFT);
 	cmad_chunk_change_end(chunk);
 	return rc;
 }

@@ -148,12 +148,12 @@ struct cmad_space {
  * @used: a copy used it since eviction last looked; a hint, not locked
  * @asked: somebody asked about @young, which copies therefore keep; set once
  * @young: pages that were used since they were last asked about; atomic
- * @flat: many of the pages as one, or NULL; @lock
+ * @vmap: many of the pages as one, or NULL; @lock
  * @carried: bytes copied by @entries since these lost any; readers add to it,
  *	too, since it only has to be about right
- * @flat_after: bytes to be carried before @flat is built of all pages; @lock
- * @flat_pages: pages that it was to be built of when that was looked at last; @lock
- * @flat_look: bytes to be carried before it is looked whether they are enough for
+ * @vmap_after: bytes to be carried before @vmap is built of all pages; @lock
+ * @vmap_pages: pages that it was to be built of when that was looked at last; @lock
+ * @vmap_look: bytes to be carried before it is looked whether they are enough for
  *	those that are there; as @carried
  * @changes: invalidations; @lock
  * @space: whose; valid until the chunk is off the lists
@@ -175,11 +175,11 @@ struct cmad_chunk {
 	bool mapped;
 	bool used;
 	bool asked;
-	struct cmad_flat *flat;
+	struct cmad_vmap *vmap;
 	unsigned long carried;
-	unsigned long flat_after;
-	unsigned int flat_pages;
-	unsigned long flat_look;
+	unsigned long vmap_after;
+	unsigned int vmap_pages;
+	unsigned long vmap_look;
 	unsigned long changes;
 	struct cmad_space *space;
 	unsigned long index;
@@ -194,7 +194,7 @@ struct cmad_chunk {
 };
 
 /**
- * struct cmad_flat - scattered pages of a chunk, mapped one behind the other
+ * struct cmad_vmap - scattered pages of a chunk, mapped one behind the other
  * @base: where in the kernel
  * @first: of the chunk's pages, the one that is there
  * @nr: pages
@@ -206,7 +206,7 @@ struct cmad_chunk {
  *
  * All but what may be written to is immutable once it is the chunk's.
  */
-struct cmad_flat {
+struct cmad_vmap {
 	void *base;
 	unsigned int first;
 	unsigned int nr;
@@ -514,11 +514,11 @@ void cmad_young_hand_over(struct cmad_chunk *chunk);
 void cmad_young_begin(struct cmad_space *space);
 void cmad_young_end(struct cmad_space *space);
 
-/* flat.c */
-void cmad_flat_init(struct cmad_chunk *chunk);
-void cmad_flat_drop(struct cmad_chunk *chunk);
-void cmad_flat_widen(struct cmad_chunk *chunk, unsigned int index);
-void cmad_flat_build(struct cmad_space *space, unsigned long addr);
+/* vmap.c */
+void cmad_vmap_init(struct cmad_chunk *chunk);
+void cmad_vmap_drop(struct cmad_chunk *chunk);
+void cmad_vmap_widen(struct cmad_chunk *chunk, unsigned int index);
+void cmad_vmap_build(struct cmad_space *space, unsigned long addr);
 
 /* fill.c */
 bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,

@@ -80,7 +80,7 @@ static noinline unsigned long copy_in_chunk(const struct cmad_grant *grant,
 		return 0;
 	smp_mb__after_atomic(); /* pairs with cmad_steps_wait() */
 	if (!cmad_grant_ended(grant) &&
-	    READ_ONCE(chunk->carried) < READ_ONCE(chunk->flat_look))
+	    READ_ONCE(chunk->carried) < READ_ONCE(chunk->vmap_look))
 		done = cmad_copy_translated(chunk, offset,
 					    u64_to_user_ptr(args->local_iov),
 					    args->local_cnt,

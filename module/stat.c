@@ -49,7 +49,7 @@ CMAD_STAT(fills);	/* translations entered into the cache */
 CMAD_STAT(collisions);	/* attempts that a change of the memory undid */
 CMAD_STAT(invalidations);	/* changes of an owner's memory that reached it */
 CMAD_STAT(evictions);	/* chunks given up for want of room */
-CMAD_STAT(flattenings);	/* chunks mapped into the kernel in one piece */
+CMAD_STAT(vmaps);	/* chunks mapped into the kernel in one piece */
 
 CMAD_GAUGE(files);	/* of /dev/cma that are open */
 CMAD_GAUGE(handles);
@@ -67,7 +67,7 @@ static struct attribute *cmad_stat_attrs[] = {
 	&dev_attr_collisions.attr,
 	&dev_attr_invalidations.attr,
 	&dev_attr_evictions.attr,
-	&dev_attr_flattenings.attr,
+	&dev_attr_vmaps.attr,
 	&dev_attr_files.attr,
 	&dev_attr_handles.attr,
 	&dev_attr_windows.attr,

@@ -26,7 +26,7 @@ struct cmad_stat {
 	u64 collisions;
 	u64 invalidations;
 	u64 evictions;
-	u64 flattenings;
+	u64 vmaps;
 	/* What there is now: a sum over all CPUs, of which each may be negative. */
 	u64 files;
 	u64 handles;

@@ -42,7 +42,7 @@ constexpr std::array<Number, 15> numbers = {{
     {"collisions", true, "attempts at that which a change of the memory undid"},
     {"invalidations", true, "changes of an owner's memory that reached the cache"},
     {"evictions", true, "chunks of the cache given up for want of room"},
-    {"flattenings", true, "chunks mapped into the kernel in one piece"},
+    {"vmaps", true, "chunks mapped into the kernel in one piece"},
     {"files", false, "open files of /dev/cma"},
     {"handles", false, "handles of processes and windows"},
     {"windows", false, "windows"},

@@ -68,7 +68,7 @@ protected:
 TEST_F(Observed, CountersAreReadableByRootAlone)
 {
   for (const char *name : {"copies", "bytes", "faults", "denials", "fills", "collisions",
-                           "invalidations", "evictions", "flattenings"}) {
+                           "invalidations", "evictions", "vmaps"}) {
     struct stat status {};
     ASSERT_EQ(stat(counter_path(name).c_str(), &status), 0) << name;
     EXPECT_EQ(status.st_mode & 0777, 0400) << name;

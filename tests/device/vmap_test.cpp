@@ -19,12 +19,12 @@
 namespace cma_test {
 namespace {
 
-int64_t flattenings()
+int64_t vmaps()
 {
-  return module_counter("flattenings");
+  return module_counter("vmaps");
 }
 
-class Flat : public testing::Test {
+class Vmap : public testing::Test {
 protected:
   static constexpr size_t pages = 256;
   static inline const size_t size = pages * page;
@@ -46,7 +46,7 @@ protected:
   Target target{peer.pid(), peer.pidfd(),
                 static_cast<int>(device.open(CMA_PEER_PID, peer.pid()).result)};
   std::vector<uint64_t> words = std::vector<uint64_t>(size / 8);
-  Parameter early{"flat_kb", "2048"};
+  Parameter early{"vmap_kb", "2048"};
 
   Outcome copy(bool write, size_t first = 0, size_t count = pages)
   {
@@ -54,13 +54,13 @@ protected:
     const iovec there = segment(memory + first * page, count * page);
     return run(device, Route::Handle, target, {write, &here, 1, &there, 1, 0});
   }
-  /// Copies until a chunk becomes flat; the memory may lie in two.
-  void flatten(bool write = false)
+  /// Copies until a chunk has a vmap; the memory may lie in two.
+  void build_vmap(bool write = false)
   {
-    const int64_t before = flattenings();
-    for (int i = 0; i < 32 && flattenings() < before + 2; i++)
+    const int64_t before = vmaps();
+    for (int i = 0; i < 32 && vmaps() < before + 2; i++)
       ASSERT_EQ(copy(write), gives(size));
-    EXPECT_GT(flattenings(), before);
+    EXPECT_GT(vmaps(), before);
     ASSERT_EQ(copy(write), gives(size));
   }
   /// The first page whose words are not what they should be; pages if there is none.
@@ -73,18 +73,18 @@ protected:
   }
 };
 
-TEST_F(Flat, ReadsAndWritesEveryPage)
+TEST_F(Vmap, ReadsAndWritesEveryPage)
 {
-  flatten();
+  build_vmap();
   EXPECT_EQ(wrong(), pages);
   // It serves writes, too, where pages are writable, and no other takes its place.
   for (auto &word : words)
     word += 1000;
-  const int64_t before = flattenings();
+  const int64_t before = vmaps();
   EXPECT_EQ(copy(true, 9, 90), gives(90 * page));
   for (int i = 0; i < 8; i++)
     EXPECT_EQ(copy(true), gives(size));
-  EXPECT_EQ(flattenings(), before);
+  EXPECT_EQ(vmaps(), before);
   const auto sum = peer.call([at = memory]() -> long {
     long bad = 0;
     for (size_t i = 0; i < size / 8; i++)
@@ -99,24 +99,24 @@ TEST_F(Flat, ReadsAndWritesEveryPage)
 }
 
 /// What costs less to map pays sooner.
-TEST_F(Flat, FewPagesTakeLess)
+TEST_F(Vmap, FewPagesTakeLess)
 {
   constexpr size_t few = 16;
   constexpr size_t chunk_pages = 512;
   const size_t left = chunk_pages - memory / page % chunk_pages; // in the first chunk
   const size_t first = left < few ? left : 0;
-  const int64_t before = flattenings();
+  const int64_t before = vmaps();
   for (int i = 0; i < 10; i++)
     EXPECT_EQ(copy(false, first, few), gives(few * page));
-  EXPECT_EQ(flattenings(), before + 1);
+  EXPECT_EQ(vmaps(), before + 1);
   EXPECT_EQ(copy(false, first, few), gives(few * page));
   EXPECT_EQ(copy(false), gives(size));
   EXPECT_EQ(wrong(), pages);
 }
 
-TEST_F(Flat, SeesWhatTheOwnerWritesInPlaceAndAfterFork)
+TEST_F(Vmap, SeesWhatTheOwnerWritesInPlaceAndAfterFork)
 {
-  flatten();
+  build_vmap();
   peer.call([at = memory]() -> long {
     for (size_t i = 0; i < size / 8; i++)
       reinterpret_cast<uint64_t *>(at)[i] += 5;
@@ -139,10 +139,10 @@ TEST_F(Flat, SeesWhatTheOwnerWritesInPlaceAndAfterFork)
   kill(child, SIGKILL);
 }
 
-TEST_F(Flat, FollowsUnmapRemapAndProtection)
+TEST_F(Vmap, FollowsUnmapRemapAndProtection)
 {
   ASSERT_EQ(copy(false), gives(size));
-  flatten(true);
+  build_vmap(true);
   peer.call([at = memory]() -> long {
     return munmap(reinterpret_cast<void *>(at + 100 * page), page);
   });
@@ -154,7 +154,7 @@ TEST_F(Flat, FollowsUnmapRemapAndProtection)
     std::fill_n(reinterpret_cast<uint64_t *>(at + 100 * page), page / 8, 100);
     return 0;
   });
-  flatten(true);
+  build_vmap(true);
   peer.call([at = memory]() -> long {
     return mprotect(reinterpret_cast<void *>(at + 50 * page), page, PROT_READ);
   });
@@ -163,12 +163,12 @@ TEST_F(Flat, FollowsUnmapRemapAndProtection)
   EXPECT_EQ(wrong(), pages);
 }
 
-TEST_F(Flat, EndsWithTheOwnerAndWithTheWish)
+TEST_F(Vmap, EndsWithTheOwnerAndIsNotMadeWhereItIsOff)
 {
   {
-    const Parameter never("flat_kb", "0");
+    const Parameter never("vmap_kb", "0");
     Peer other;
-    const int64_t before = flattenings();
+    const int64_t before = vmaps();
     const auto handle = static_cast<int>(device.open(CMA_PEER_PID, other.pid()).result);
     const iovec here = {words.data(), size};
     const iovec there = segment(reinterpret_cast<uintptr_t>(words.data()), size);
@@ -176,9 +176,9 @@ TEST_F(Flat, EndsWithTheOwnerAndWithTheWish)
       EXPECT_EQ(
           run(device, Route::Handle, {0, -1, handle}, {false, &here, 1, &there, 1, 0}),
           gives(size));
-    EXPECT_EQ(flattenings(), before);
+    EXPECT_EQ(vmaps(), before);
   }
-  flatten();
+  build_vmap();
   peer.kill(SIGKILL);
   peer.wait();
   EXPECT_EQ(copy(false), fails(ESRCH));
