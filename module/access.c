@@ -37,8 +37,12 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
-#include "private.h"
-#include "space.h"
+#include "grant.h"
+
+unsigned int cmad_verdict_ms = 100;
+module_param_named(verdict_ms, cmad_verdict_ms, uint, 0444);
+MODULE_PARM_DESC(verdict_ms,
+		 "Milliseconds for which a permission verdict may be reused (default 100, 0: never)");
 
 /* Written by init only. */
 static struct vfsmount *proc_mnt;	/* the private procfs */

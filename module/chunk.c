@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunks: the cached translations, 2 MB of a space each.
+ * Chunks: the cached translations, 2 MB of a space each; from their making to
+ * their end.
  *
  * A chunk holds the kernel addresses of the pages that are mapped there;
  * nothing is pinned or referenced. It has an interval notifier, and whatever
@@ -9,55 +10,49 @@
  * way and clears the entries. A valid entry seen under the chunk's lock is
  * therefore true until the lock is dropped.
  *
- * Life times. The chunks of all spaces are found in one table under RCU; a
- * copy needs no reference, only the lock, and a fill takes a reference. Whoever
- * takes a chunk out of the table destroys it: eviction, the owner's exit or
- * the end of its space. It is marked dead under its lock, which waits for
- * copies, its entries are freed, and a grace period later the rest.
+ * Whoever takes a chunk out of the table (table.c) destroys it: eviction, the
+ * owner's exit or the end of its space. It is marked dead under its lock, which
+ * waits for copies, its entries are freed, and a grace period later the rest.
  *
  * Under a chunk's lock nothing allocates, faults, sleeps for an mmap_lock or
  * puts an mm: invalidation waits for it, and reclaim waits for invalidation.
  */
 #include <linux/err.h>
-#include <linux/hash.h>
-#include <linux/log2.h>
-#include <linux/rculist.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #include "compat/shrinker.h"
-#include "private.h"
-#include "space.h"
+#include "chunk.h"
 
 static struct kmem_cache *chunk_cache;
 
-/* By space and index; as many buckets as chunks were expected at load time. */
-#define TABLE_BITS_MIN 10
-#define TABLE_BITS_MAX 20
-static struct hlist_head *table;
-static unsigned int table_bits;
+/* All, by who is charged for them; the shrinker's (evict.c). */
+struct list_lru cmad_chunk_lru;
 
-/* Guards the lists, the counts and changes of the table. */
-DEFINE_SPINLOCK(cmad_chunks_lock);
+/* What was made and is not freed yet. */
+static atomic_t nr_there;
 
-static struct hlist_head *chunk_bucket(const struct cmad_space *space,
-				       unsigned long index)
+/* The chunks that are in no list any more, but not freed; and a few new ones. */
+int cmad_chunks_going(void)
 {
-	return &table[hash_long((unsigned long)space + index, table_bits)];
+	return atomic_read(&nr_there) - (int)READ_ONCE(cmad_nr_chunks);
 }
 
-/* Under RCU, and good under it. */
-static __always_inline struct cmad_chunk *
-chunk_find(const struct cmad_space *space, unsigned long index)
+/* Wait until no more than @max are; -ERESTARTSYS by a signal that kills. */
+int cmad_chunks_wait(int max)
 {
-	struct cmad_chunk *chunk;
+	return wait_var_event_killable(&nr_there, cmad_chunks_going() <= max);
+}
 
-	hlist_for_each_entry_rcu(chunk, chunk_bucket(space, index), node,
-				 lockdep_is_held(&cmad_chunks_lock))
-		if (chunk->index == index && chunk->space == space)
-			return chunk;
-	return NULL;
+static void count_there(int by)
+{
+	cmad_count(chunks, by);
+	atomic_add(by, &nr_there);
+	if (by > 0)
+		return;
+	smp_mb__after_atomic(); /* as wake_up_var() wants it */
+	wake_up_var(&nr_there);
 }
 
 static void chunk_release(struct rcu_head *rcu)
@@ -66,7 +61,7 @@ static void chunk_release(struct rcu_head *rcu)
 
 	kfree(chunk->entries);
 	kmem_cache_free(chunk_cache, chunk);
-	cmad_evict_uncount();
+	count_there(-1);
 }
 
 /*
@@ -74,7 +69,7 @@ static void chunk_release(struct rcu_head *rcu)
  * which is most of it: the entries, unless copies are under way, or mappings
  * show what has to be unmapped first.
  */
-void cmad_chunk_strip(struct cmad_chunk *chunk)
+static void chunk_strip(struct cmad_chunk *chunk)
 {
 	unsigned long *entries = NULL;
 
@@ -90,7 +85,7 @@ void cmad_chunk_strip(struct cmad_chunk *chunk)
 }
 
 /* The chunk was taken; may sleep. What is mapped from it is unmapped first. */
-void cmad_chunk_destroy(struct cmad_chunk *chunk)
+static void chunk_destroy(struct cmad_chunk *chunk)
 {
 	bool mapped;
 
@@ -175,15 +170,24 @@ static const struct mmu_interval_notifier_ops chunk_ops = {
 	.invalidate = chunk_invalidate,
 };
 
-/* Take it out of all lists, to destroy it; false if it is being filled. */
-bool cmad_chunk_take(struct cmad_chunk *chunk)
+/* With it goes a reference on the space. */
+static void chunk_evict(struct work_struct *work)
 {
-	lockdep_assert_held(&cmad_chunks_lock);
-	if (!refcount_dec_if_one(&chunk->refs))
-		return false;
-	hlist_del_rcu(&chunk->node);
-	cmad_evict_del(chunk);
-	return true;
+	struct cmad_chunk *chunk = container_of(work, struct cmad_chunk, evict);
+	struct cmad_space *space = chunk->space;
+
+	chunk_destroy(chunk);
+	cmad_space_put(space);
+}
+
+/*
+ * The chunk was taken, and a reference on its space, which is dropped later.
+ * Waits for nothing, under whatever lock: a work item does what is left to do.
+ */
+void cmad_chunk_evict(struct cmad_chunk *chunk)
+{
+	chunk_strip(chunk);
+	queue_work(cmad_wq, &chunk->evict);
 }
 
 static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
@@ -200,34 +204,17 @@ static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
 		kmem_cache_free(chunk_cache, chunk);
 		return NULL;
 	}
-	cmad_evict_count();
+	count_there(1);
 	INIT_LIST_HEAD(&chunk->lru);
 	init_rwsem(&chunk->lock);
 	cmad_vmap_init(chunk);
 	cmad_young_init_chunk(chunk);
 	refcount_set(&chunk->refs, 2);	/* the table's and the caller's */
-	cmad_evict_init_chunk(chunk);
+	INIT_WORK(&chunk->evict, chunk_evict);
 	chunk->space = space;
 	chunk->index = index;
 	chunk->used = true;
 	return chunk;
-}
-
-/* Make it known, unless somebody else was quicker with the same. */
-static bool chunk_publish(struct cmad_chunk *chunk)
-{
-	struct cmad_space *space = chunk->space;
-	bool first;
-
-	spin_lock(&cmad_chunks_lock);
-	first = !chunk_find(space, chunk->index);
-	if (first) {
-		hlist_add_head_rcu(&chunk->node,
-				   chunk_bucket(space, chunk->index));
-		cmad_evict_add(chunk);
-	}
-	spin_unlock(&cmad_chunks_lock);
-	return first;
 }
 
 static int chunk_attach(struct cmad_chunk *chunk, bool must)
@@ -240,9 +227,9 @@ static int chunk_attach(struct cmad_chunk *chunk, bool must)
 }
 
 /*
- * Make the chunk at @index: it comes with a reference. An ERR_PTR, -EAGAIN if
- * there is no room in the cache, unless it @must be, and -EBUSY if somebody else
- * made it. The caller has a reference on mm_users.
+ * Make the chunk at @index, for which there is room: it comes with a reference.
+ * An ERR_PTR, -EBUSY if somebody else made it. The caller has a reference on
+ * mm_users.
  */
 struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
 				     unsigned long index, bool must)
@@ -250,9 +237,6 @@ struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
 	struct cmad_chunk *chunk;
 	int rc;
 
-	if (!cmad_evict_make_room(space, must) &&
-	    (!must || fatal_signal_pending(current)))
-		return ERR_PTR(-EAGAIN);
 	chunk = chunk_alloc(space, index, CMAD_GFP_CACHE);
 	if (!chunk && must)
 		chunk = chunk_alloc(space, index, GFP_KERNEL);
@@ -263,109 +247,41 @@ struct cmad_chunk *cmad_chunk_create(struct cmad_space *space,
 		chunk_release(&chunk->rcu);
 		return ERR_PTR(rc);
 	}
-	if (chunk_publish(chunk)) {
+	if (cmad_chunk_publish(chunk)) {
 		/* Not gone meanwhile: the caller's reference keeps it. */
 		cmad_lru_add(&cmad_chunk_lru, &chunk->lru);
 		return chunk;
 	}
-	cmad_chunk_destroy(chunk);
+	chunk_destroy(chunk);
 	return ERR_PTR(-EBUSY);
 }
 
-/* The chunk at @index, or NULL. Under RCU, and good under it. */
-struct cmad_chunk *cmad_chunk_peek(struct cmad_space *space,
-				   unsigned long index)
-{
-	return chunk_find(space, index);
-}
-
-/* The chunk at @index with a reference, which keeps it in the table, or NULL. */
-struct cmad_chunk *cmad_chunk_get(struct cmad_space *space, unsigned long index)
-{
-	struct cmad_chunk *chunk;
-
-	rcu_read_lock();
-	chunk = chunk_find(space, index);
-	if (chunk && !refcount_inc_not_zero(&chunk->refs))
-		chunk = NULL;
-	rcu_read_unlock();
-	return chunk;
-}
-
-/* Never the last reference: that one is the table's. */
-void cmad_chunk_put(struct cmad_chunk *chunk)
-{
-	refcount_dec(&chunk->refs);
-}
-
-/*
- * The chunk at @addr, locked for reading, or NULL: there is none, or it is
- * being changed. Never waits. The caller is in a step, and must up_read()
- * before that ends: it keeps the chunk by nothing but the lock, which may be in
- * use for a moment after others have got it, and by the step.
- */
-struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
-				      unsigned long addr)
-{
-	struct cmad_chunk *chunk = chunk_find(space, addr >> CMAD_CHUNK_SHIFT);
-
-	if (!chunk || READ_ONCE(chunk->wanted) ||
-	    !down_read_trylock(&chunk->lock))
-		return NULL;
-	if (chunk->dead) {
-		up_read(&chunk->lock);
-		return NULL;
-	}
-	if (!READ_ONCE(chunk->used))
-		WRITE_ONCE(chunk->used, true);
-	return chunk;
-}
-
-/* The first chunk of @space that can be taken, taken; or NULL. */
-static struct cmad_chunk *space_take_chunk(struct cmad_space *space)
-{
-	struct cmad_chunk *chunk;
-
-	spin_lock(&cmad_chunks_lock);
-	list_for_each_entry(chunk, &space->siblings, sibling)
-		if (cmad_chunk_take(chunk))
-			goto out;
-	chunk = NULL;
-out:
-	spin_unlock(&cmad_chunks_lock);
-	return chunk;
-}
-
 /* Destroy what chunks can be destroyed; at a space's end that is all. */
-void cmad_chunks_drop(struct cmad_space *space)
+static void chunks_drop(struct cmad_space *space)
 {
 	struct cmad_chunk *chunk;
 
-	while ((chunk = space_take_chunk(space))) {
-		cmad_chunk_destroy(chunk);
+	while ((chunk = cmad_chunk_take_first(space))) {
+		chunk_destroy(chunk);
 		cond_resched();
 	}
 }
 
+const struct cmad_space_ops cmad_chunk_space_ops = {
+	.attached = cmad_young_begin,
+	.dead = chunks_drop,
+	.give_back = cmad_young_end,
+};
+
 int __init cmad_chunk_init(void)
 {
-	table_bits = clamp(order_base_2(cmad_max_chunks), TABLE_BITS_MIN,
-			   TABLE_BITS_MAX);
-	table = kvcalloc(BIT(table_bits), sizeof(*table), GFP_KERNEL);
-	if (!table)
-		return -ENOMEM;
 	chunk_cache = kmem_cache_create("cma_chunk", sizeof(struct cmad_chunk),
 					0, SLAB_ACCOUNT, NULL);
-	if (!chunk_cache) {
-		kvfree(table);
-		return -ENOMEM;
-	}
-	return 0;
+	return chunk_cache ? 0 : -ENOMEM;
 }
 
 /* All spaces are gone, and their chunks with them. */
 void cmad_chunk_exit(void)
 {
 	kmem_cache_destroy(chunk_cache);
-	kvfree(table);
 }

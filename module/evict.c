@@ -17,14 +17,11 @@
 #include <linux/hash.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
-#include <linux/slab.h>
-#include <linux/wait_bit.h>
-#include <linux/workqueue.h>
+#include <linux/sched/signal.h>
 
 #include "compat/reading.h"
 #include "compat/shrinker.h"
-#include "private.h"
-#include "space.h"
+#include "chunk.h"
 
 #define BY_MEMORY UINT_MAX	/* a bound that nobody gave */
 #define TOTAL_LEAST 4096
@@ -50,54 +47,15 @@ MODULE_PARM_DESC(max_chunks_per_space,
 /* Also what mappings have where copies have none. */
 static unsigned int total_default, each_default;
 
-static LIST_HEAD(chunks);	/* all, the next victim first; cmad_chunks_lock */
-static unsigned int nr_chunks;	/* there; cmad_chunks_lock */
-static atomic_t nr_all;	/* and those that are not freed yet */
-
 /* Spread evenly, and in step with nobody's order of copies. */
 static DEFINE_PER_CPU(u32, lots);
 
-struct list_lru cmad_chunk_lru;	/* all, by who is charged for them */
 static struct shrinker *chunk_shrinker;
 
-/* Who asks whether there is room reads them without the lock. */
-static void chunks_change(struct cmad_space *space, int by)
-{
-	WRITE_ONCE(space->nr_chunks, space->nr_chunks + by);
-	WRITE_ONCE(nr_chunks, nr_chunks + by);
-}
-
-void cmad_evict_add(struct cmad_chunk *chunk)
-{
-	lockdep_assert_held(&cmad_chunks_lock);
-	list_add_tail(&chunk->all, &chunks);
-	list_add_tail(&chunk->sibling, &chunk->space->siblings);
-	chunks_change(chunk->space, 1);
-}
-
-void cmad_evict_del(struct cmad_chunk *chunk)
-{
-	lockdep_assert_held(&cmad_chunks_lock);
-	list_del(&chunk->all);
-	list_del(&chunk->sibling);
-	chunks_change(chunk->space, -1);
-}
-
-static void chunk_evict(struct work_struct *work)
-{
-	struct cmad_chunk *chunk = container_of(work, struct cmad_chunk, evict);
-	struct cmad_space *space = chunk->space;
-
-	cmad_chunk_destroy(chunk);
-	cmad_space_put(space);
-}
-
-void cmad_evict_init_chunk(struct cmad_chunk *chunk)
-{
-	INIT_WORK(&chunk->evict, chunk_evict);
-}
-
-/* Take @chunk to evict it; false if it is being filled. */
+/*
+ * Take @chunk to evict it, with a reference on its space; false if it is being
+ * filled.
+ */
 static bool take(struct cmad_chunk *chunk)
 {
 	lockdep_assert_held(&cmad_chunks_lock);
@@ -110,11 +68,9 @@ static bool take(struct cmad_chunk *chunk)
 	return false;
 }
 
-/* Evict what was taken. Waits for nothing, under whatever lock. */
 static void evict(struct cmad_chunk *chunk)
 {
-	cmad_chunk_strip(chunk);
-	queue_work(cmad_wq, &chunk->evict);
+	cmad_chunk_evict(chunk);
 	cmad_count(evictions, 1);
 }
 
@@ -132,7 +88,7 @@ static struct cmad_chunk *next_victim(struct cmad_space *space)
 	if (space)
 		return list_first_entry_or_null(&space->siblings,
 						struct cmad_chunk, sibling);
-	return list_first_entry_or_null(&chunks, struct cmad_chunk, all);
+	return list_first_entry_or_null(&cmad_chunks, struct cmad_chunk, all);
 }
 
 /*
@@ -147,12 +103,12 @@ static bool evict_one(struct cmad_space *space, bool must)
 	bool done = false;
 
 	spin_lock(&cmad_chunks_lock);
-	max = PATIENCE + (must ? nr_chunks : 0);
+	max = PATIENCE + (must ? cmad_nr_chunks : 0);
 	for (looks = 0; looks < max && !done; looks++) {
 		chunk = next_victim(space);
 		if (!chunk)
 			break;
-		list_move_tail(&chunk->all, &chunks);
+		list_move_tail(&chunk->all, &cmad_chunks);
 		list_move_tail(&chunk->sibling, &chunk->space->siblings);
 		done = (!was_used(chunk) || looks >= PATIENCE) && take(chunk);
 	}
@@ -194,7 +150,7 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 /* Whether a new chunk of @space takes the place of another. */
 bool cmad_evict_is_full(const struct cmad_space *space)
 {
-	return READ_ONCE(nr_chunks) >= READ_ONCE(cmad_max_chunks) ||
+	return READ_ONCE(cmad_nr_chunks) >= READ_ONCE(cmad_max_chunks) ||
 	       READ_ONCE(space->nr_chunks) >= READ_ONCE(max_chunks_per_space);
 }
 
@@ -210,29 +166,37 @@ static bool evict_below(unsigned int max, const unsigned int *nr,
 	return true;
 }
 
-/* Chunks that are in no list any more, and not freed; and a few new ones. */
-static bool many_go(void)
-{
-	return atomic_read(&nr_all) - (int)READ_ONCE(nr_chunks) > GOING_MAX;
-}
-
 /*
  * Room for one more chunk of @space; false if there is none. Copies do without;
  * for mappings it @must be, so that their chunks take the place of others, and
  * those that are evicted have to be gone before more are. Then only chunks that
  * are being filled, no more than there are faults at a time, exceed the bound.
  */
-bool cmad_evict_make_room(struct cmad_space *space, bool must)
+static bool make_room(struct cmad_space *space, bool must)
 {
 	unsigned int total = READ_ONCE(cmad_max_chunks);
 	unsigned int each = READ_ONCE(max_chunks_per_space);
 
-	if (!must && (!total || !each || many_go()))
+	if (!must && (!total || !each || cmad_chunks_going() > GOING_MAX))
 		return false;
-	if (many_go() && wait_var_event_killable(&nr_all, !many_go()))
+	if (cmad_chunks_wait(GOING_MAX))
 		return false;
 	return evict_below(each ?: each_default, &space->nr_chunks, space, must) &&
-	       evict_below(total ?: total_default, &nr_chunks, NULL, must);
+	       evict_below(total ?: total_default, &cmad_nr_chunks, NULL, must);
+}
+
+/*
+ * Make the chunk at @index: it comes with a reference. An ERR_PTR, -EAGAIN if
+ * there is no room in the cache, unless it @must be, and -EBUSY if somebody else
+ * made it. The caller has a reference on mm_users.
+ */
+struct cmad_chunk *cmad_evict_for_chunk(struct cmad_space *space,
+					unsigned long index, bool must)
+{
+	if (!make_room(space, must) &&
+	    (!must || fatal_signal_pending(current)))
+		return ERR_PTR(-EAGAIN);
+	return cmad_chunk_create(space, index, must);
 }
 
 /* Who draws a good lot may look at it again, until it was used. */
@@ -264,21 +228,6 @@ bool cmad_evict_admits(unsigned long pages, bool there)
 	if (there)
 		return pages >= AMEND_PAGES || draw(pages, AMEND_ONE_IN);
 	return pages >= ADMIT_PAGES || draw(pages, ADMIT_ONE_IN);
-}
-
-void cmad_evict_count(void)
-{
-	atomic_inc(&nr_all);
-	cmad_count(chunks, 1);
-}
-
-/* A chunk was freed. */
-void cmad_evict_uncount(void)
-{
-	cmad_count(chunks, -1);
-	atomic_dec(&nr_all);
-	smp_mb__after_atomic(); /* as wake_up_var() wants it */
-	wake_up_var(&nr_all);
 }
 
 /* As many as cover the machine's memory; they take 1/450 of it. */

@@ -21,6 +21,7 @@
 
 #include "compat/mapping.h"
 #include "compat/reading.h"
+#include "chunk.h"
 #include "view.h"
 
 #define CHUNK_MASK (~(CMAD_CHUNK_SIZE - 1))
@@ -334,7 +335,7 @@ static int fill(const struct span *span, struct mm_struct *mm, bool write)
 	int rc;
 
 	chunk = cmad_chunk_get(span->space, index) ?:
-		cmad_chunk_create(span->space, index, true);
+		cmad_evict_for_chunk(span->space, index, true);
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
 	range.notifier = &chunk->notifier;

@@ -15,7 +15,7 @@
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 
-#include "private.h"
+#include "file.h"
 
 #define LINES_MAX 1024
 

@@ -16,8 +16,9 @@
 #include <linux/slab.h>
 
 #include "compat/reading.h"
-#include "private.h"
-#include "space.h"
+#include "chunk.h"
+#include "copy.h"
+#include "grant.h"
 
 #define FILL_PAGES 24	/* in one chunk, from which a translation pays at once */
 #define FILL_TRIES 3	/* lost to invalidations before a fill is given up */
@@ -89,7 +90,7 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_copy *copy,
 	chunk = cmad_chunk_get(space, index);
 	if (!chunk && !copy->poor) {
 		cmad_space_touch(space, addr);
-		chunk = cmad_chunk_create(space, index, false);
+		chunk = cmad_evict_for_chunk(space, index, false);
 		copy->poor = chunk == ERR_PTR(-ENOMEM);
 	}
 	return IS_ERR(chunk) ? NULL : chunk;
@@ -224,7 +225,7 @@ static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range,
  * and around the segments that follow it in its list closely enough, since
  * looking once for all of them costs less than once for each.
  */
-struct wish {
+struct fill_request {
 	const struct cmad_copy *copy;
 	const struct cmad_grant *grant;
 	u64 start;		/* of the pages; in one chunk */
@@ -234,12 +235,12 @@ struct wish {
 };
 
 /* The segment @i after the next piece, or NULL if not all of it can be had. */
-static const struct cma_iovec *wish_segment(const struct wish *wish,
-					    unsigned long i, u64 *start,
-					    u64 *end)
+static const struct cma_iovec *
+request_segment(const struct fill_request *request, unsigned long i,
+		u64 *start, u64 *end)
 {
-	const struct cmad_grant *grant = wish->grant;
-	const struct cmad_vec *vec = &wish->copy->remote;
+	const struct cmad_grant *grant = request->grant;
+	const struct cmad_vec *vec = &request->copy->remote;
 	const struct cma_iovec *iov = &vec->iov[vec->seg + i];
 
 	if (vec->seg + i >= vec->nr || !iov->len ||
@@ -256,51 +257,51 @@ static const struct cma_iovec *wish_segment(const struct wish *wish,
  * What is written to must leave no page between that nobody asked for: those
  * would be made dirty.
  */
-static void wish_ahead(struct wish *wish, u64 len)
+static void request_ahead(struct fill_request *request, u64 len)
 {
-	u64 gap = wish->copy->write ? 0 : AHEAD_GAP;
-	u64 limit = (wish->start | (CMAD_CHUNK_SIZE - 1)) + 1;
-	u64 left = wish->copy->left - len;
+	u64 gap = request->copy->write ? 0 : AHEAD_GAP;
+	u64 limit = (request->start | (CMAD_CHUNK_SIZE - 1)) + 1;
+	u64 left = request->copy->left - len;
 
-	while (wish->segs < AHEAD_SEGMENTS) {
+	while (request->segs < AHEAD_SEGMENTS) {
 		const struct cma_iovec *iov;
 		u64 start, end;
 
-		iov = wish_segment(wish, wish->segs + 1, &start, &end);
-		if (!iov || iov->len > left || start < wish->start ||
-		    start > wish->end + gap || end < start || end > limit)
+		iov = request_segment(request, request->segs + 1, &start, &end);
+		if (!iov || iov->len > left || start < request->start ||
+		    start > request->end + gap || end < start || end > limit)
 			break;
 		left -= iov->len;
-		wish->segs++;
-		wish->pages += (end - start) >> PAGE_SHIFT;
-		wish->end = max(wish->end, end);
+		request->segs++;
+		request->pages += (end - start) >> PAGE_SHIFT;
+		request->end = max(request->end, end);
 	}
 }
 
 /* A few pages behind cost little more, and are likely to be read, too. */
-static void wish_behind(struct wish *wish)
+static void request_behind(struct fill_request *request)
 {
-	u64 limit = (wish->start | (CMAD_CHUNK_SIZE - 1)) + 1;
+	u64 limit = (request->start | (CMAD_CHUNK_SIZE - 1)) + 1;
+	u64 end = request->start + FILL_FAST * PAGE_SIZE;
 
-	wish->end = max(wish->end, min(limit, wish->start +
-					      FILL_FAST * PAGE_SIZE));
+	request->end = max(request->end, min(limit, end));
 }
 
-/* Look at the first piece alone, or at all that @wish has. */
-static int fill_wish(struct cmad_chunk *chunk, const struct wish *wish,
-		     u64 first_end)
+/* Look at the first piece alone, or at all that @request has. */
+static int fill_request(struct cmad_chunk *chunk,
+			const struct fill_request *request, u64 first_end)
 {
 	unsigned long few[FILL_FAST] CMAD_UNINITIALIZED;
-	unsigned long nr = (wish->end - wish->start) >> PAGE_SHIFT;
-	bool write = wish->copy->write;
+	unsigned long nr = (request->end - request->start) >> PAGE_SHIFT;
+	bool write = request->copy->write;
 	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
 	struct hmm_range range = {
 		.notifier = &chunk->notifier,
-		.start = wish->start,
-		.end = wish->end,
+		.start = request->start,
+		.end = request->end,
 		.hmm_pfns = few,
 	};
-	unsigned long i, first = (first_end - wish->start) >> PAGE_SHIFT;
+	unsigned long i, first = (first_end - request->start) >> PAGE_SHIFT;
 	int rc;
 
 	if (nr > FILL_FAST)
@@ -326,34 +327,35 @@ bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 		     u64 addr, u64 len)
 {
 	struct cmad_space *space = grant->space;
-	struct wish wish = {
+	struct fill_request request = {
 		.copy = copy,
 		.grant = grant,
 		.start = addr & PAGE_MASK,
 		.end = PAGE_ALIGN(addr + len),
 	};
-	u64 first_end = wish.end;
+	u64 first_end = request.end;
 	struct cmad_chunk *chunk;
 	int rc;
 
-	wish.pages = (wish.end - wish.start) >> PAGE_SHIFT;
+	request.pages = (request.end - request.start) >> PAGE_SHIFT;
 	if (copy->remote.nr > 1 && !copy->lone)
-		wish_ahead(&wish, len);
-	if (wish.end <= wish.start || wish.end > cmad_space_mm(space)->task_size)
+		request_ahead(&request, len);
+	if (request.end <= request.start ||
+	    request.end > cmad_space_mm(space)->task_size)
 		return false;
-	chunk = chunk_worth_filling(copy, space, addr, wish.pages);
+	chunk = chunk_worth_filling(copy, space, addr, request.pages);
 	if (!chunk)
 		return false;
 
 	if (!copy->write && cmad_evict_is_full(space))
-		wish_behind(&wish);
-	rc = fill_wish(chunk, &wish, first_end);
-	if (rc == -EFAULT && wish.end > first_end) {
+		request_behind(&request);
+	rc = fill_request(chunk, &request, first_end);
+	if (rc == -EFAULT && request.end > first_end) {
 		/* Something is not there: ask for no more than needed. */
 		copy->lone = true;
-		wish.segs = 0;
-		wish.end = first_end;
-		rc = fill_wish(chunk, &wish, first_end);
+		request.segs = 0;
+		request.end = first_end;
+		rc = fill_request(chunk, &request, first_end);
 	}
 	cmad_chunk_put(chunk);
 	if (!rc)

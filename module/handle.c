@@ -11,7 +11,7 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
-#include "private.h"
+#include "file.h"
 
 #define HANDLES_MIN 64
 

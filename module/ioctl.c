@@ -12,7 +12,9 @@
 #include <linux/uio.h>
 
 #include "compat/reading.h"
-#include "private.h"
+#include "copy.h"
+#include "file.h"
+#include "view.h"
 
 #define COPY_FLAGS (CMA_COPY_WRITE | CMA_COPY_MANY | CMA_COPY_LARGE | \
 		    CMA_COPY_REPORT | CMA_COPY_STRICT | CMA_COPY_SINGLE | \

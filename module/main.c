@@ -7,10 +7,9 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "private.h"
-#include "space.h"
-
-struct workqueue_struct *cmad_wq;
+#include "chunk.h"
+#include "file.h"
+#include "view.h"
 
 static int cmad_open(struct inode *inode, struct file *file)
 {
@@ -74,22 +73,20 @@ static int __init cmad_init(void)
 {
 	int rc;
 
-	/* Memory pressure evicts through it. */
-	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!cmad_wq)
-		return -ENOMEM;
-
 	cmad_user_init();
 	cmad_evict_set_defaults();
-	rc = cmad_space_init();
+	rc = cmad_space_init(&cmad_chunk_space_ops);
 	if (rc)
-		goto free_wq;
+		return rc;
 	rc = cmad_window_init();
 	if (rc)
 		goto exit_space;
-	rc = cmad_chunk_init();
+	rc = cmad_table_init(cmad_max_chunks);
 	if (rc)
 		goto exit_window;
+	rc = cmad_chunk_init();
+	if (rc)
+		goto exit_table;
 	rc = cmad_evict_init();
 	if (rc)
 		goto exit_chunk;
@@ -109,12 +106,12 @@ stop_evict:
 	cmad_evict_exit();
 exit_chunk:
 	cmad_chunk_exit();
+exit_table:
+	cmad_table_exit();
 exit_window:
 	cmad_window_exit();
 exit_space:
 	cmad_space_exit();
-free_wq:
-	destroy_workqueue(cmad_wq);
 	return rc;
 }
 
@@ -122,16 +119,13 @@ static void __exit cmad_exit(void)
 {
 	misc_deregister(&cmad_misc);
 	cmad_evict_stop();
-	/* The last grants go after a grace period, and spaces with them; until
-	 * then their owners' changes still queue work.
-	 */
 	cmad_space_exit();
-	destroy_workqueue(cmad_wq);
 	/* Chunks and windows are freed after another grace period. */
 	rcu_barrier();
 	cmad_window_exit();
 	cmad_evict_exit();
 	cmad_chunk_exit();
+	cmad_table_exit();
 	cmad_access_exit();
 }
 

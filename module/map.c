@@ -12,6 +12,8 @@
 
 #include "compat/mapping.h"
 #include "compat/reading.h"
+#include "chunk.h"
+#include "file.h"
 #include "view.h"
 
 static int map_release(struct inode *inode, struct file *file)

@@ -9,7 +9,7 @@
 #include <linux/pid_namespace.h>
 #include <linux/seq_file.h>
 
-#include "private.h"
+#include "grant.h"
 
 /* Room for "Pid:\t<number>\n"; whatever follows is cut off. */
 #define FDINFO_SIZE 64

@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "chunk.h"
 #include "view.h"
 
 /**

@@ -16,8 +16,9 @@
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
 
-#include "private.h"
-#include "space.h"
+#include "chunk.h"
+#include "copy.h"
+#include "file.h"
 #include "step.h"
 #include "trace.h"
 

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which pages of a mapping can be touched: all at first; who hides some has
- * attachments that come and go within one mapping, without a call of mmap() and
- * munmap() for each.
+ * Showing and hiding pages of a mapping that is there (shown.c).
  *
- * A set of pages belongs to a mapping as it was made. The VMAs that are left of
- * it, and those it was split into, share it. It is looked at and changed under
- * the space's views_lock, which whoever makes entries holds, too. A call that
- * hides pages first sees to it that no entry for them is made any more, and then
- * takes away those that are there: in the VMA's own page tables, which its
- * mmap_lock keeps, since entries from before a split were made for another view.
- * It does so without views_lock, which the owner may wait for.
+ * A call that hides pages first sees to it that no entry for them is made any
+ * more, and then takes away those that are there: in the VMA's own page tables,
+ * which its mmap_lock keeps, since entries from before a split were made for
+ * another view. It does so without views_lock, which the owner may wait for.
  */
 #include <linux/bitmap.h>
 #include <linux/err.h>
@@ -39,12 +34,6 @@ static struct pages pages_of(const struct vm_area_struct *vma,
 	};
 }
 
-void cmad_shown_put(struct cmad_shown *shown)
-{
-	if (shown && refcount_dec_and_test(&shown->refs))
-		kvfree(shown);
-}
-
 /* A set of all of @vma's pages, or an ERR_PTR. */
 static struct cmad_shown *shown_make(const struct vm_area_struct *vma)
 {
@@ -62,55 +51,6 @@ static struct cmad_shown *shown_make(const struct vm_area_struct *vma)
 	shown->first = all.first;
 	bitmap_fill(shown->pages, nr);
 	return shown;
-}
-
-/* Whether the page can be touched; views_lock. */
-bool cmad_shown(const struct cmad_view *view, unsigned long page)
-{
-	const struct cmad_shown *shown = view->shown;
-
-	lockdep_assert_held(&view->grant->space->views_lock);
-	return !shown || test_bit(page - shown->first, shown->pages);
-}
-
-/* How many pages from number @page on can be touched, of @nr; views_lock. */
-unsigned long cmad_shown_run(const struct cmad_view *view, unsigned long page,
-			     unsigned long nr)
-{
-	const struct cmad_shown *shown = view->shown;
-	unsigned long from;
-
-	lockdep_assert_held(&view->grant->space->views_lock);
-	if (!shown)
-		return nr;
-	from = page - shown->first;
-	return find_next_zero_bit(shown->pages, from + nr, from) - from;
-}
-
-/* How many from a hidden page on are hidden, of @nr; views_lock. */
-unsigned long cmad_hidden_run(const struct cmad_view *view, unsigned long page,
-			      unsigned long nr)
-{
-	const struct cmad_shown *shown = view->shown;
-	unsigned long from = page - shown->first;
-
-	lockdep_assert_held(&view->grant->space->views_lock);
-	return find_next_bit(shown->pages, from + nr, from) - from;
-}
-
-/* How many can be touched of the @nr pages before it, counted from it. */
-unsigned long cmad_shown_run_before(const struct cmad_view *view,
-				    unsigned long page, unsigned long nr)
-{
-	const struct cmad_shown *shown = view->shown;
-	unsigned long run = 0;
-
-	lockdep_assert_held(&view->grant->space->views_lock);
-	if (!shown)
-		return nr;
-	while (run < nr && test_bit(page - shown->first - run - 1, shown->pages))
-		run++;
-	return run;
 }
 
 static void shown_change(struct cmad_shown *shown, struct pages these, bool show)

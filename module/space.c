@@ -21,7 +21,6 @@
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
-#include "private.h"
 #include "space.h"
 
 #define SWEEP_PERIOD HZ
@@ -31,6 +30,10 @@
 /* Whether an address space has had its first notifier. */
 enum { ATTACHED_NOT, ATTACHED_SOON, ATTACHED };
 
+static const struct cmad_space_ops *ops;
+
+/* Memory pressure evicts through it. */
+struct workqueue_struct *cmad_wq;
 /* Its work may wait as long as an owner likes: no other work shares the queue. */
 static struct workqueue_struct *attach_wq;
 
@@ -52,7 +55,7 @@ static DECLARE_DELAYED_WORK(sweep, spaces_sweep);
 
 static void space_reap(struct work_struct *work)
 {
-	cmad_chunks_drop(container_of(work, struct cmad_space, reap));
+	ops->dead(container_of(work, struct cmad_space, reap));
 }
 
 /* Drop one of its holds; nothing refers to it after the last one. */
@@ -81,7 +84,7 @@ static void space_unlink(struct cmad_space *space)
 /* The space was unlinked, nobody sees @mm there any more, and no chunk is left. */
 static void space_give_back(struct cmad_space *space)
 {
-	cmad_young_end(space);
+	ops->give_back(space);
 	mmdrop(space->held);
 	space->held = NULL;
 	cmad_user_uncharge(xchg(&space->user, NULL), CMAD_CHARGE_SPACE);
@@ -92,7 +95,7 @@ static void space_end(struct work_struct *work)
 {
 	struct cmad_space *space = container_of(work, struct cmad_space, free);
 
-	cmad_chunks_drop(space);
+	ops->dead(space);
 	/* No notifier is left to queue it, nor does the sweep know it. */
 	cancel_work_sync(&space->reap);
 	if (space->held)
@@ -111,7 +114,7 @@ static void space_attach(struct work_struct *work)
 	int rc = mmu_notifier_register(NULL, mm);
 
 	if (!rc && !space->watched)
-		cmad_young_begin(space);
+		ops->attached(space);
 	mmput(mm);
 	WRITE_ONCE(space->attached, rc ? ATTACHED_NOT : ATTACHED);
 	smp_mb(); /* as wake_up_var() wants it */
@@ -318,20 +321,30 @@ int cmad_space_attach(struct cmad_space *space, bool must)
 	return READ_ONCE(space->attached) == ATTACHED ? 0 : -ENOMEM;
 }
 
-int __init cmad_space_init(void)
+int __init cmad_space_init(const struct cmad_space_ops *space_ops)
 {
 	int rc = rhashtable_init(&spaces, &spaces_params);
 
 	if (rc)
 		return rc;
+	ops = space_ops;
+	cmad_wq = alloc_workqueue("cma", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	attach_wq = alloc_workqueue("cma_attach", WQ_UNBOUND, 0);
-	if (attach_wq)
+	if (cmad_wq && attach_wq)
 		return 0;
+	if (attach_wq)
+		destroy_workqueue(attach_wq);
+	if (cmad_wq)
+		destroy_workqueue(cmad_wq);
 	rhashtable_destroy(&spaces);
 	return -ENOMEM;
 }
 
-/* The module ends: nobody gets a space any more. Wait until all are gone. */
+/*
+ * The module ends: nobody gets a space any more. Wait until all are gone. (The
+ * last grants go after a grace period, and spaces with them; until then their
+ * owners' changes still queue work.)
+ */
 void cmad_space_exit(void)
 {
 	wait_var_event(&nr_spaces, !atomic_read(&nr_spaces));
@@ -339,5 +352,6 @@ void cmad_space_exit(void)
 	mmu_notifier_synchronize();
 	cancel_delayed_work_sync(&sweep);
 	destroy_workqueue(attach_wq);
+	destroy_workqueue(cmad_wq);
 	rhashtable_destroy(&spaces);
 }

@@ -11,7 +11,7 @@
 #include <linux/ktime.h>
 #include <linux/processor.h>
 
-#include "private.h"
+#include "chunk.h"
 #include "step.h"
 
 #define CHANGE_PATIENCE_NS 500000 /* many steps of readers under way */

@@ -26,12 +26,13 @@
 #include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/hash.h>
+#include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
 
-#include "private.h"
+#include "user.h"
 
 #define HASH_BITS_USERS 12	/* one who was given subordinate uids can be 65536 users */
 #define MEMORY_SHARE 32

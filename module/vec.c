@@ -15,7 +15,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "private.h"
+#include "copy.h"
 
 /*
  * Both readers return how many segments could be read. Few segments go without

@@ -22,19 +22,12 @@
 #include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
-#include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/rculist.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "private.h"
-#include "space.h"
-
-unsigned int cmad_verdict_ms = 100;
-module_param_named(verdict_ms, cmad_verdict_ms, uint, 0444);
-MODULE_PARM_DESC(verdict_ms,
-		 "Milliseconds for which a permission verdict may be reused (default 100, 0: never)");
+#include "file.h"
 
 #define TABLE_BYTES_MIN 512	/* a power of two, as what kmalloc() gives */
 #define VERDICTS_MAX 65536	/* of one open file */

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of mappings share: views, and the pages that they show.
+ * Mappings: map.c makes them, fault.c has them show something, populate.c at
+ * once; view.c knows whose page tables show what, shown.c which of their pages can
+ * be touched, and show.c changes that.
  */
 #ifndef CMAD_VIEW_H
 #define CMAD_VIEW_H
 
-#include "space.h"
+#include <linux/interval_tree.h>
+#include <linux/mmu_notifier.h>
+
+#include "grant.h"
 
 /**
  * struct cmad_view - the right of one VMA to have entries
@@ -54,7 +59,11 @@ static inline int cmad_view_check(const struct cmad_grant *grant)
 	return cmad_space_is_dead(grant->space) ? -ESRCH : 0;
 }
 
-/* show.c */
+/* unmap.c */
+void cmad_view_zap(const struct cmad_view *view, unsigned long first,
+		   unsigned long last);
+
+/* shown.c */
 bool cmad_shown(const struct cmad_view *view, unsigned long page);
 unsigned long cmad_shown_run(const struct cmad_view *view, unsigned long page,
 			     unsigned long nr);
@@ -64,11 +73,30 @@ unsigned long cmad_shown_run_before(const struct cmad_view *view,
 				    unsigned long page, unsigned long nr);
 void cmad_shown_put(struct cmad_shown *shown);
 
-/* unmap.c */
+/* view.c */
 int cmad_view_create(struct vm_area_struct *vma, struct cmad_grant *grant,
 		     unsigned long skew, struct cmad_shown *shown, gfp_t gfp);
 void cmad_view_lock(const struct vm_area_struct *vma);
 void cmad_view_unlock(const struct vm_area_struct *vma);
 void cmad_view_close(struct cmad_view *view);
+
+/* fault.c */
+extern const struct vm_operations_struct cmad_map_ops;
+
+/* show.c */
+int cmad_show(const struct cma_ioc_show *args);
+
+/* populate.c */
+int cmad_populate(const struct cma_ioc_populate *args);
+
+/* map.c */
+int cmad_mmap(struct file *file, struct vm_area_struct *vma);
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+unsigned long cmad_map_area(struct file *file, unsigned long addr,
+			    unsigned long len, unsigned long pgoff,
+			    unsigned long flags);
+#else
+#define cmad_map_area NULL /* any address will do */
+#endif
 
 #endif /* CMAD_VIEW_H */

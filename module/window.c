@@ -15,8 +15,7 @@
 #include <linux/rhashtable.h>
 #include <linux/slab.h>
 
-#include "private.h"
-#include "space.h"
+#include "file.h"
 #include "step.h"
 
 /*

@@ -23,6 +23,7 @@
 #include <linux/swap.h>
 
 #include "compat/accessed.h"
+#include "chunk.h"
 #include "view.h"
 
 /* Who are asked about one page: the asker has a page table lock. */

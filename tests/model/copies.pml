@@ -19,7 +19,7 @@ inline copy_cached(o, store)
 	:: else
 	fi;
 	steps++;
-	/* chunk.c: cmad_chunk_trylock() */
+	/* table.c: cmad_chunk_trylock() */
 	c = cached[o];
 	if
 	:: c != NONE ->
@@ -169,7 +169,7 @@ inline lru_del(c)
 #define lru_del(c) skip
 #endif
 
-/* chunk.c: chunk_take(), under chunks_lock; c: what was taken */
+/* table.c: cmad_chunk_take(), under chunks_lock; c: what was taken */
 inline chunk_take(o)
 {
 	d_step { c = cached[o]; got = c != NONE };

@@ -6,7 +6,7 @@
 
 /* ---- faults of those who map ---- */
 
-/* unmap.c: cmad_view_lock(), view_revive() */
+/* view.c: cmad_view_lock(), view_revive() */
 inline lock_view(o, v)
 {
 	if
@@ -150,7 +150,7 @@ inline touch_both(o, v)
 
 /* ---- the mapper's own changes ---- */
 
-/* unmap.c: cmad_view_create(); the caller holds the mapper's mmap_lock for writing. */
+/* view.c: cmad_view_create(); the caller holds the mapper's mmap_lock for writing. */
 inline view_create(v)
 {
 	notifier_insert(MAPPER(v), view[v].notifier);
@@ -164,7 +164,7 @@ inline view_create(v)
 	}
 }
 
-/* unmap.c: view_invalidate(), for what takes page tables away */
+/* view.c: view_invalidate(), for what takes page tables away */
 inline view_invalidate(v)
 {
 	if
@@ -184,7 +184,7 @@ inline view_invalidate(v)
 	fi
 }
 
-/* unmap.c: cmad_view_close(), under the mapper's mmap_lock */
+/* view.c: cmad_view_close(), under the mapper's mmap_lock */
 inline view_free(v)
 {
 	notifier_remove(MAPPER(v), view[v].notifier)

@@ -108,7 +108,7 @@ inline check_chunk(c)
 
 /* ---- unmapping from those who map ---- */
 
-/* The mapper's own notifiers are called within ours (unmap.c: view_zap()). */
+/* The mapper's own notifiers are called within ours (unmap.c: cmad_view_zap()). */
 #ifdef NESTED
 inline zap_begin(m)
 {
@@ -130,7 +130,7 @@ inline zap_begin(m)
 #define zap_end(m) skip
 #endif
 
-/* unmap.c: view_zap(); under the views' lock */
+/* unmap.c: cmad_view_zap(); under the views' lock */
 inline view_zap(v)
 {
 	zap_begin(MAPPER(v));
@@ -196,7 +196,7 @@ inline unmap_pages(o, c, blockable)
 
 /* ---- the owner's notifier ---- */
 
-/* chunk.c: chunk_forget() */
+/* chunk.c: chunk_revoke() */
 inline chunk_forget(c, blockable)
 {
 	if
@@ -312,7 +312,7 @@ inline fetch(o)
 	up_read(mm[o].lock)
 }
 
-/* chunk.c: cmad_chunk_get() */
+/* table.c: cmad_chunk_get() */
 inline chunk_get(o)
 {
 	d_step {

@@ -6,7 +6,7 @@
 
 /* ---- eviction ---- */
 
-/* chunk.c: cmad_chunk_strip(), young.c: cmad_young_hand_over() */
+/* chunk.c: chunk_strip(), young.c: cmad_young_hand_over() */
 inline chunk_strip(o, c)
 {
 	if
@@ -57,7 +57,7 @@ inline evict_one(o)
 	fi
 }
 
-/* evict.c: chunk_evict(), for one that is queued */
+/* chunk.c: chunk_evict(), for one that is queued */
 inline chunk_evict(o)
 {
 	d_step {

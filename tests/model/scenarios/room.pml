@@ -22,7 +22,7 @@ byte queued;			/* evictions */
 /* wait_var_event(): who has queued looks at the condition once more. */
 bool queued_up[MAPPERS], woken[MAPPERS];
 
-/* many_go() */
+/* chunk.c: cmad_chunks_going(), against evict.c's GOING_MAX */
 #define many_go (nr_all - nr_chunks > GOING_MAX)
 
 /* wake_up_var() */
@@ -70,7 +70,7 @@ inline evict_one()
 	fi
 }
 
-/* cmad_evict_make_room(), cmad_chunk_create(), and then the fault's fill */
+/* evict.c: make_room(), chunk.c: cmad_chunk_create(), and then the fault's fill */
 proctype mapper(byte me)
 {
 	bool done;
@@ -110,7 +110,7 @@ proctype shrinker()
 	evict_one()
 }
 
-/* chunk_evict(), chunk_release(), cmad_evict_uncount() */
+/* chunk.c: chunk_evict(), chunk_release(), count_there() */
 proctype worker()
 {
 end:	do

@@ -107,7 +107,7 @@ inline destroy_chunk()
 	d_step { check_space(); mmdrop(); chunk_told = false }
 }
 
-/* chunk.c: space_take_chunk(), cmad_chunks_drop() */
+/* table.c: cmad_chunk_take_first(), chunk.c: chunks_drop() */
 inline chunks_drop()
 {
 	d_step { check_space(); taken = chunk_there; chunk_there = false };
@@ -254,7 +254,7 @@ proctype exit_owner()
 	mmput()
 }
 
-/* evict.c: take(), chunk_evict() */
+/* evict.c: take(), chunk.c: chunk_evict() */
 proctype evict()
 {
 	bool taken;
