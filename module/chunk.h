@@ -145,7 +145,38 @@ void cmad_young_end(struct cmad_space *space);
 void cmad_vmap_init(struct cmad_chunk *chunk);
 void cmad_vmap_drop(struct cmad_chunk *chunk);
 void cmad_vmap_widen(struct cmad_chunk *chunk, unsigned int index);
-void cmad_vmap_build(struct cmad_chunk *chunk, unsigned int index);
+void cmad_vmap_build(struct cmad_space *space, unsigned long addr);
+
+/*
+ * Where @len bytes at @offset of @chunk, whose lock is held, lie in one piece, or
+ * NULL.
+ */
+static inline void *cmad_vmap_at(const struct cmad_chunk *chunk,
+				 unsigned long offset, unsigned long len,
+				 bool write)
+{
+	const struct cmad_vmap *map = chunk->vmap;
+	unsigned long first, end;
+
+	if (!map)
+		return NULL;
+	first = write ? map->write_first : map->first;
+	end = write ? map->write_end : map->first + map->nr;
+	if (offset < first << PAGE_SHIFT || offset + len > end << PAGE_SHIFT)
+		return NULL;
+	return map->base + offset - ((unsigned long)map->first << PAGE_SHIFT);
+}
+
+/* Whether to look, without the lock that is held, if a vmap pays. */
+static inline bool cmad_vmap_is_due(struct cmad_chunk *chunk)
+{
+	unsigned long look = READ_ONCE(chunk->vmap_look);
+
+	if (READ_ONCE(chunk->carried) < look)
+		return false;
+	WRITE_ONCE(chunk->vmap_look, 2 * look);
+	return true;
+}
 
 /* unmap.c */
 bool cmad_unmap_pages(struct cmad_chunk *chunk, unsigned long first,

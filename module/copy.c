@@ -296,28 +296,12 @@ static __always_inline u64 remote_here(const struct cmad_grant *grant,
 	return min(iov->len - vec->off, grant->length - offset);
 }
 
-/* Where @len bytes at @offset of @chunk lie in one piece, or NULL. */
-static void *vmap_at(const struct cmad_chunk *chunk, unsigned long offset,
-		     unsigned long len, bool write)
-{
-	const struct cmad_vmap *map = chunk->vmap;
-	unsigned long first, end;
-
-	if (!map)
-		return NULL;
-	first = write ? map->write_first : map->first;
-	end = write ? map->write_end : map->first + map->nr;
-	if (offset < first << PAGE_SHIFT || offset + len > end << PAGE_SHIFT)
-		return NULL;
-	return map->base + offset - ((unsigned long)map->first << PAGE_SHIFT);
-}
-
 /* The same for @offset of @chunk; in one go, if a vmap has it. */
 static __always_inline unsigned long
 copy_translated(struct cmad_chunk *chunk, unsigned long offset,
 		void __user *user, unsigned long len, bool write, bool *faulted)
 {
-	void *kaddr = vmap_at(chunk, offset, len, write);
+	void *kaddr = cmad_vmap_at(chunk, offset, len, write);
 	unsigned long missed, done;
 
 	if (!kaddr) {
@@ -381,25 +365,11 @@ static void copy_chunk(struct engine *engine, struct cmad_chunk *chunk)
 	} while (copy->left && budget);
 }
 
-/* The chunk at @addr carries much: a vmap of it may pay. */
-static void build_vmap(struct cmad_space *space, u64 addr)
-{
-	unsigned int index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
-	struct cmad_chunk *chunk;
-
-	chunk = cmad_chunk_get(space, addr >> CMAD_CHUNK_SHIFT);
-	if (!chunk)
-		return;
-	cmad_vmap_build(chunk, index);
-	cmad_chunk_put(chunk);
-}
-
 /* One step by the cache at @addr, as far as it knows that. */
 static void copy_cached(struct engine *engine, u64 addr)
 {
 	struct cmad_chunk *chunk;
-	bool carries_much = false;
-	unsigned long look;
+	bool due = false;
 
 	cmad_step_begin();
 	chunk = cmad_chunk_trylock(engine->space, addr);
@@ -407,15 +377,12 @@ static void copy_cached(struct engine *engine, u64 addr)
 		smp_mb__after_atomic(); /* pairs with cmad_steps_wait() */
 		if (!cmad_grant_ended(engine->grant))
 			copy_chunk(engine, chunk);
-		look = READ_ONCE(chunk->vmap_look);
-		carries_much = READ_ONCE(chunk->carried) >= look;
-		if (carries_much)
-			WRITE_ONCE(chunk->vmap_look, 2 * look);
+		due = cmad_vmap_is_due(chunk);
 		up_read(&chunk->lock);
 	}
 	cmad_step_end();
-	if (carries_much)
-		build_vmap(engine->space, addr);
+	if (due)
+		cmad_vmap_build(engine->space, addr);
 }
 
 /*
@@ -446,35 +413,6 @@ static int copy_uncached(struct engine *engine, u64 addr, u64 len)
 	return rc;
 }
 
-/* Touch the caller's memory, as a load of its own would. */
-static int touch(unsigned long addr)
-{
-	char __maybe_unused c;
-
-	return get_user(c, (char __user *)addr);
-}
-
-/*
- * Have the caller's page at @addr there, writable, and otherwise as it is. A
- * stack grows by being touched only.
- */
-static int fetch_to_write(unsigned long addr)
-{
-	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
-	bool unlocked, there;
-	int rc = 0;
-
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	vma = find_vma(mm, addr);
-	there = vma && vma->vm_start <= addr;
-	if (there)
-		rc = fixup_user_fault(mm, addr, FAULT_FLAG_WRITE, &unlocked);
-	mmap_read_unlock(mm);
-	return there ? rc : touch(addr);
-}
-
 /*
  * The caller's memory is missing where the copy goes on: fetch the page. That
  * may take any time, so nothing is held. A page that cannot be used though it is
@@ -490,9 +428,9 @@ static int fetch_local(struct engine *engine)
 	if (engine->vain++ == VAIN_MAX)
 		rc = -EFAULT;
 	else if (copy->write)
-		rc = touch(addr);
+		rc = cmad_local_touch(addr);
 	else
-		rc = fetch_to_write(addr);
+		rc = cmad_local_fetch(addr);
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	return rc ? stop(copy, CMA_FAULT_LOCAL, addr) : 0;

@@ -83,12 +83,21 @@ long cmad_pages_get(struct mm_struct *mm, unsigned long addr, unsigned long nr,
 		    bool write, struct page **pages);
 void cmad_pages_put(struct page **pages, long nr, bool write);
 
+/* local.c: 0, or an error */
+int cmad_local_touch(unsigned long addr);
+int cmad_local_fetch(unsigned long addr);
+
 /* copy.c */
 unsigned long cmad_copy_translated(struct cmad_chunk *chunk,
 				   unsigned long offset, void __user *user,
 				   unsigned long len, bool write);
 int cmad_copy_run(struct cmad_file *cf, struct cmad_copy *copy,
 		  const struct cmad_grant *grant);
+
+/* reduce.c */
+int cmad_reduce_check(const struct cma_ioc_reduce *args);
+int cmad_reduce(struct cmad_file *cf, struct cma_ioc_reduce *args,
+		struct cmad_grant *const *grants);
 
 /* short.c */
 bool cmad_copy_short(struct cmad_file *cf, struct cma_ioc_copy *args,

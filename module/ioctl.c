@@ -12,6 +12,7 @@
 #include <linux/uio.h>
 
 #include "compat/reading.h"
+#include "compat/vector.h"
 #include "copy.h"
 #include "file.h"
 #include "view.h"
@@ -38,6 +39,7 @@ union cmad_args {
 	struct cma_ioc_window_destroy window_destroy;
 	struct cma_ioc_populate populate;
 	struct cma_ioc_show show;
+	struct cma_ioc_reduce reduce;
 };
 
 static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
@@ -47,7 +49,9 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 		.size = args->info.size,
 		.abi_version = CMA_ABI_VERSION,
 		.features = FEATURES_OF_COPIES |
-			    (CMAD_READS_TABLES ? FEATURES_OF_MAPPINGS : 0),
+			    (CMAD_READS_TABLES ? FEATURES_OF_MAPPINGS : 0) |
+			    (CMAD_READS_TABLES && cmad_has_vectors() ?
+			     CMA_FEATURE_REDUCE : 0),
 		.max_iov = UIO_MAXIOV,
 		.max_iov_many = CMAD_MAX_IOV_MANY,
 		.max_bytes = MAX_RW_COUNT,
@@ -60,21 +64,23 @@ static long ioctl_info(struct cmad_file *cf, union cmad_args *args,
 	return copy_to_user(uarg, &info, size) ? -EFAULT : 0;
 }
 
-/* The caller's grant for the peer with a reference, or an ERR_PTR. */
-static struct cmad_grant *copy_grant(struct cmad_file *cf,
-				     const struct cma_ioc_copy *args)
+/*
+ * The caller's grant for the peer with a reference, or an ERR_PTR. Of @flags,
+ * CMA_COPY_STRICT and CMA_COPY_KNOWN count.
+ */
+static struct cmad_grant *peer_grant(struct cmad_file *cf, u32 type, s32 id,
+				     u32 flags)
 {
 	struct cmad_grant *grant;
 	struct pid *pid;
 
-	if (args->peer_type == CMA_PEER_HANDLE)
-		return cmad_handle_grant(cf, args->peer,
-					 args->flags & CMA_COPY_STRICT);
+	if (type == CMA_PEER_HANDLE)
+		return cmad_handle_grant(cf, id, flags & CMA_COPY_STRICT);
 
-	pid = cmad_peer_pid(args->peer_type, args->peer);
+	pid = cmad_peer_pid(type, id);
 	if (IS_ERR(pid))
 		return ERR_CAST(pid);
-	grant = cmad_verdict_grant(cf, pid, args->flags);
+	grant = cmad_verdict_grant(cf, pid, flags);
 	put_pid(pid);
 	return grant;
 }
@@ -111,7 +117,8 @@ static noinline long copy_long(struct cmad_file *cf,
 		cmad_copy_skip(&copy, args->copied);
 	if (!rc && copy.left) {
 		if (!grant)
-			grant = copy_grant(cf, args);
+			grant = peer_grant(cf, args->peer_type, args->peer,
+					   args->flags);
 		rc = PTR_ERR_OR_ZERO(grant);
 		if (!rc)
 			rc = cmad_copy_run(cf, &copy, grant);
@@ -333,6 +340,35 @@ static long ioctl_show(struct cmad_file *cf, union cmad_args *args,
 	return cmad_show(&args->show);
 }
 
+static long ioctl_reduce(struct cmad_file *cf, union cmad_args *uargs,
+			 void __user *uarg, u32 size)
+{
+	struct cmad_grant *grants[CMA_REDUCE_OPERANDS];
+	struct cma_ioc_reduce *args = &uargs->reduce;
+	struct cma_ioc_reduce __user *out = uarg;
+	unsigned int nr = 0;
+	int rc;
+
+	if (put_user(0, &out->reduced))
+		return -EFAULT;
+	rc = cmad_reduce_check(args);
+	if (!rc && !(cf->access & CMA_ACCESS_READ))
+		rc = -EBADF;
+	while (!rc && nr < args->operand_cnt) {
+		const struct cma_ioc_operand *operand = &args->operand[nr];
+
+		grants[nr] = peer_grant(cf, operand->peer_type, operand->peer,
+					args->flags);
+		rc = PTR_ERR_OR_ZERO(grants[nr]);
+		nr += !rc;
+	}
+	if (!rc)
+		rc = cmad_reduce(cf, args, grants);
+	while (nr)
+		cmad_grant_put(grants[--nr]);
+	return rc ?: put_user(args->reduced, &out->reduced);
+}
+
 /**
  * struct cmad_op - one ioctl
  * @size: of its structure, as this module knows it
@@ -387,6 +423,11 @@ static const struct cmad_op cmad_ops[] = {
 		.size = sizeof(struct cma_ioc_show),
 		.min_size = offsetofend(struct cma_ioc_show, length),
 		.run = ioctl_show,
+	},
+	[CMA_IOC_NR_REDUCE] = {
+		.size = sizeof(struct cma_ioc_reduce),
+		.min_size = sizeof(struct cma_ioc_reduce),
+		.run = ioctl_reduce,
 	},
 };
 

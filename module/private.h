@@ -20,7 +20,8 @@
  * mmap_lock, under which the peer's is never taken > the grant's tables > the
  * space's views_lock. A lock of cmad_chunk_lru > cmad_chunks_lock > spaces_lock.
  * All spinlocks are leaves otherwise: under them none of the first line is
- * taken (a chunk lock may be tried), and nothing sleeps.
+ * taken (a chunk lock may be tried), and nothing sleeps. A reduction tries the
+ * chunk locks of several operands, for reading, and never waits with one.
  *
  * Allocations. The cache is made from what can be had without hurting anybody
  * (CMAD_GFP_CACHE), since a copy goes without it, too; so is what a copy by pid

@@ -96,6 +96,34 @@ TRACE_EVENT_CONDITION(cmad_copy_short,
 		  __entry->write ? "write" : "read", __entry->bytes)
 );
 
+/* A reduction that was begun. */
+TRACE_EVENT(cmad_reduce,
+	TP_PROTO(const struct cma_ioc_reduce *args, int error),
+	TP_ARGS(args, error),
+
+	TP_STRUCT__entry(
+		__field(u32, op)
+		__field(u32, type)
+		__field(u32, operands)
+		__field(u64, bytes)
+		__field(u64, reduced)
+		__field(int, error)
+	),
+
+	TP_fast_assign(
+		__entry->op = args->op;
+		__entry->type = args->type;
+		__entry->operands = args->operand_cnt;
+		__entry->bytes = args->length;
+		__entry->reduced = args->reduced;
+		__entry->error = error;
+	),
+
+	TP_printk("op=%u type=%u operands=%u bytes=%llu reduced=%llu error=%d",
+		  __entry->op, __entry->type, __entry->operands, __entry->bytes,
+		  __entry->reduced, __entry->error)
+);
+
 #endif /* CMAD_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

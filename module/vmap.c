@@ -196,16 +196,20 @@ static struct cmad_vmap *vmap_publish(struct cmad_chunk *chunk,
 	return map;
 }
 
-/*
- * The chunk carried enough, perhaps, at the page at @index. The caller has a
- * reference on it, and holds no lock.
- */
-void cmad_vmap_build(struct cmad_chunk *chunk, unsigned int index)
+/* The chunk at @addr carried enough, perhaps. The caller holds no lock. */
+void cmad_vmap_build(struct cmad_space *space, unsigned long addr)
 {
-	struct cmad_vmap *map = vmap_make(chunk, index);
+	unsigned int index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
+	struct cmad_chunk *chunk;
+	struct cmad_vmap *map;
 
+	chunk = cmad_chunk_get(space, addr >> CMAD_CHUNK_SHIFT);
+	if (!chunk)
+		return;
+	map = vmap_make(chunk, index);
 	if (map != ERR_PTR(-EAGAIN))
 		map = vmap_publish(chunk, index, IS_ERR(map) ? NULL : map);
 	if (!IS_ERR_OR_NULL(map))
 		vmap_free(map);
+	cmad_chunk_put(chunk);
 }

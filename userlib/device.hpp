@@ -72,6 +72,15 @@ public:
     return make(copy);
   }
 
+  // Elements combined by the module. Returns bytes of results, or an error: how far it
+  // came, and no more, is for a copy to tell.
+  bool takes_reductions() const { return (info_.features & CMA_FEATURE_REDUCE) != 0; }
+  ssize_t reduce(cma_ioc_reduce &reduction) const
+  {
+    const int error = sys::ioctl(fd_, CMA_IOC_REDUCE, &reduction);
+    return error < 0 ? error : static_cast<ssize_t>(reduction.reduced);
+  }
+
   int window_create(const void *base, std::size_t length, unsigned int access,
                     unsigned int mode, std::uint64_t &name) const;
   int window_destroy(std::uint64_t name) const;

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
-// cma_reduce(): block by block, each peer's part of a block is copied to the stack by
-// the calls of cma.h, whatever way they take, and reduced from there. A block is small
-// enough to stay in the processor's cache meanwhile. What is so far of a block lies on
-// the stack, too, and goes to its place with the last peer, once it is known how much of
-// the block all peers have: each result is written once, or not at all.
+// cma_reduce(). There are two ways, which give the same bits, and either goes on where
+// the other ended.
+//
+// The module combines the elements straight out of the peers' memory, as far as it comes
+// (CMA_IOC_REDUCE). It says neither why it ended nor does it wait: the next block goes
+// the other way.
+//
+// Or block by block, each peer's part of a block is copied to the stack by the calls of
+// cma.h, whatever way they take, and reduced from there. A block is small enough to stay
+// in the processor's cache meanwhile. What is so far of a block lies on the stack, too,
+// and goes to its place with the last peer, once it is known how much of the block all
+// peers have: each result is written once, or not at all.
 //
 // There is no reading over a mapping of the peer (cma_map()): where the peer's memory is
 // gone, that is SIGBUS, which a library cannot catch without asking.
+#include "context.hpp"
 #include "reduce_loops.hpp"
 #include "segments.hpp"
 #include <algorithm>
@@ -19,6 +27,13 @@ namespace {
 
 constexpr size_t block_bytes = 32 << 10;
 constexpr size_t small_bytes = 4 << 10;
+// Where the module's way is not the shorter one yet.
+constexpr size_t module_least = 4 << 10;
+// Blocks that go the other way after it did not come on.
+constexpr unsigned int module_pause = 3;
+
+static_assert(CMA_OP_SUM == CMA_REDUCE_SUM && CMA_OP_BXOR == CMA_REDUCE_BXOR &&
+              CMA_TYPE_INT8 == CMA_REDUCE_INT8 && CMA_TYPE_DOUBLE == CMA_REDUCE_DOUBLE);
 
 struct Block {
   alignas(64) char bytes[block_bytes];
@@ -90,7 +105,9 @@ class Reducer {
 public:
   Reducer(const cma_context *context, cma_reduction &reduction, Loop loop, size_t element)
       : context_(context), reduction_(reduction), loop_(loop), element_(element),
-        local_(local_of(reduction)), out_(out_of(reduction))
+        local_(local_of(reduction)), out_(out_of(reduction)),
+        by_module_(context->backend == CMA_BACKEND_DEVICE &&
+                   context->device.takes_reductions())
   {
     for (size_t i = 0; i < reduction.operand_count; i++)
       remote_[i] = Walk(remote_of(reduction.operands[i]));
@@ -102,7 +119,7 @@ public:
     const size_t wanted = reduction_.count - reduction_.first;
     size_t done = 0;
     ssize_t reduced = 0;
-    while (done < wanted && (reduced = reduce_block(wanted - done)) > 0) {
+    while (done < wanted && (reduced = reduce_some(wanted - done)) > 0) {
       done += static_cast<size_t>(reduced);
       skip(static_cast<size_t>(reduced) * element_);
     }
@@ -112,6 +129,66 @@ public:
 private:
   // Returns how many of the next elements were reduced, at most so many. If none: an
   // error.
+  ssize_t reduce_some(size_t count)
+  {
+    if (by_module_ && pause_ == 0) {
+      if (const size_t bytes = reduce_by_module(count * element_); bytes > 0)
+        return static_cast<ssize_t>(bytes / element_);
+      pause_ = module_pause;
+    } else if (pause_ > 0) {
+      pause_--;
+    }
+    return reduce_block(count);
+  }
+
+  // Returns bytes of results, of at most so many.
+  size_t reduce_by_module(size_t bytes)
+  {
+    bytes = in_one_piece(bytes);
+    if (bytes < module_least)
+      return 0;
+    const size_t operands = reduction_.operand_count;
+    if (operands > CMA_REDUCE_OPERANDS)
+      bytes = std::min(bytes, block_bytes);
+    for (size_t i = 0; i < operands && bytes > 0; i += CMA_REDUCE_OPERANDS)
+      bytes =
+          reduce_operands(i, std::min<size_t>(operands - i, CMA_REDUCE_OPERANDS), bytes);
+    return bytes;
+  }
+
+  // Of the bytes that come next, those that no list cuts.
+  size_t in_one_piece(size_t bytes) const
+  {
+    bytes = std::min({bytes, local_.front().iov_len, out_.front().iov_len});
+    for (size_t i = 0; i < reduction_.operand_count; i++)
+      bytes = std::min(bytes, remote_[i].front().iov_len);
+    return bytes;
+  }
+
+  // What is so far of the next bytes with these operands. Returns for how many of them.
+  size_t reduce_operands(size_t first, size_t count, size_t bytes)
+  {
+    const bool last = first + count == reduction_.operand_count;
+    cma_ioc_reduce request = {};
+    request.size = sizeof(request);
+    request.flags = reduction_.flags != 0 ? CMA_COPY_STRICT : CMA_COPY_KNOWN;
+    request.op = reduction_.op;
+    request.type = reduction_.type;
+    request.local = to_u64(first == 0 ? local_.front().iov_base : so_far_.bytes);
+    request.out = to_u64(last ? out_.front().iov_base : so_far_.bytes);
+    request.length = bytes;
+    request.operand_cnt = static_cast<std::uint32_t>(count);
+    for (size_t i = 0; i < count; i++) {
+      const cma_peer peer = reduction_.operands[first + i].peer;
+      request.operand[i] = {peer.type, peer.id,
+                            to_u64(remote_[first + i].front().iov_base)};
+    }
+    const ssize_t reduced = context_->device.reduce(request);
+    if (reduced == -EOPNOTSUPP)
+      by_module_ = false;
+    return reduced > 0 ? static_cast<size_t>(reduced) : 0;
+  }
+
   ssize_t reduce_block(size_t count)
   {
     count = std::min(count, block_bytes / element_);
@@ -180,6 +257,8 @@ private:
   const size_t element_;
   Walk local_, out_;
   Walk remote_[CMA_MAX_OPERANDS];
+  bool by_module_;
+  unsigned int pause_ = 0;
   Block operand_; // what was read of a peer
   Block so_far_;  // the results of the peers before, unless there is one alone
 };

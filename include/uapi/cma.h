@@ -40,6 +40,7 @@
  * @CMA_IOC_NR_WINDOW_DESTROY: &struct cma_ioc_window_destroy
  * @CMA_IOC_NR_POPULATE: &struct cma_ioc_populate
  * @CMA_IOC_NR_SHOW: &struct cma_ioc_show
+ * @CMA_IOC_NR_REDUCE: &struct cma_ioc_reduce
  */
 enum cma_ioc_nr {
 	CMA_IOC_NR_INFO = 0,
@@ -50,6 +51,7 @@ enum cma_ioc_nr {
 	CMA_IOC_NR_WINDOW_DESTROY = 5,
 	CMA_IOC_NR_POPULATE = 6,
 	CMA_IOC_NR_SHOW = 7,
+	CMA_IOC_NR_REDUCE = 8,
 };
 
 #define CMA_IOC_INFO _IO(CMA_IOC_MAGIC, CMA_IOC_NR_INFO)
@@ -60,6 +62,7 @@ enum cma_ioc_nr {
 #define CMA_IOC_WINDOW_DESTROY _IO(CMA_IOC_MAGIC, CMA_IOC_NR_WINDOW_DESTROY)
 #define CMA_IOC_POPULATE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_POPULATE)
 #define CMA_IOC_SHOW _IO(CMA_IOC_MAGIC, CMA_IOC_NR_SHOW)
+#define CMA_IOC_REDUCE _IO(CMA_IOC_MAGIC, CMA_IOC_NR_REDUCE)
 
 /* cma_ioc_info.features */
 #define CMA_FEATURE_COPY_PID (1ULL << 0) /* %CMA_PEER_PID */
@@ -76,6 +79,7 @@ enum cma_ioc_nr {
 #define CMA_FEATURE_KNOWN (1ULL << 11) /* %CMA_COPY_KNOWN */
 #define CMA_FEATURE_SHOW (1ULL << 12) /* %CMA_IOC_SHOW */
 #define CMA_FEATURE_LENGTH (1ULL << 13) /* cma_ioc_open.length */
+#define CMA_FEATURE_REDUCE (1ULL << 14) /* %CMA_IOC_REDUCE */
 
 /**
  * struct cma_ioc_info - what the running module offers
@@ -447,6 +451,95 @@ struct cma_ioc_show {
 	__u32 how;
 	__u64 address;
 	__u64 length;
+};
+
+/* cma_ioc_reduce.op: what becomes of two elements */
+#define CMA_REDUCE_SUM 1
+#define CMA_REDUCE_PRODUCT 2
+#define CMA_REDUCE_MIN 3
+#define CMA_REDUCE_MAX 4
+#define CMA_REDUCE_BAND 5 /* bitwise; it and what follows: integers only */
+#define CMA_REDUCE_BOR 6
+#define CMA_REDUCE_BXOR 7
+
+/* cma_ioc_reduce.type: what an element is */
+#define CMA_REDUCE_INT8 1
+#define CMA_REDUCE_INT16 2
+#define CMA_REDUCE_INT32 3
+#define CMA_REDUCE_INT64 4
+#define CMA_REDUCE_UINT8 5
+#define CMA_REDUCE_UINT16 6
+#define CMA_REDUCE_UINT32 7
+#define CMA_REDUCE_UINT64 8
+#define CMA_REDUCE_FLOAT 9 /* IEEE 754 binary32 */
+#define CMA_REDUCE_DOUBLE 10 /* IEEE 754 binary64 */
+
+/* Operands of one reduction */
+#define CMA_REDUCE_OPERANDS 4
+
+/**
+ * struct cma_ioc_operand - a peer's part in a reduction
+ * @peer_type: in: %CMA_PEER_PID, %CMA_PEER_PIDFD or %CMA_PEER_HANDLE
+ * @peer: in: the pid, the pidfd or the handle
+ * @address: in: of its first element, in the peer
+ */
+struct cma_ioc_operand {
+	__u32 peer_type;
+	__s32 peer;
+	__u64 address;
+};
+
+/**
+ * struct cma_ioc_reduce - combine elements of the caller's with peers'
+ * @size: in: sizeof(struct cma_ioc_reduce)
+ * @flags: in: 0, %CMA_COPY_STRICT or %CMA_COPY_KNOWN, as for a copy
+ * @op: in: CMA_REDUCE_SUM and the like
+ * @type: in: CMA_REDUCE_INT8 and the like
+ * @local: in: address of the caller's first element
+ * @out: in: where the first result goes; may be @local
+ * @length: in: bytes of elements, in each of the places; above 0
+ * @reduced: out: bytes of results written at @out; 0 after a failure
+ * @operand_cnt: in: operands, 1 to %CMA_REDUCE_OPERANDS
+ * @reserved: must be 0
+ * @operand: in: the operands; those beyond @operand_cnt are not looked at
+ *
+ * out[i] = local[i] op operand0[i] op operand1[i] ..., from left to right,
+ * straight out of the peers' memory. Nothing need be aligned. Integers wrap;
+ * floating-point numbers are rounded once, to the nearest, denormals are kept,
+ * and of two NaNs the first one stays, made quiet. A minimum or maximum is what is
+ * so far if that is less (greater), and else the operand, bit by bit.
+ *
+ * This is the fast part of a reduction, and not all of it: it works on memory of
+ * the peers' that the module has, or can have, translations of (docs/cache.md), and
+ * ends where something else is needed, or a signal is pending. It does not say what
+ * it was: after a short @reduced, or EAGAIN, the caller copies the next elements,
+ * which tells, and computes them itself, before it goes on here. cma_reduce(3) does
+ * that. Each result is written once, as a whole, or not at all, and nothing is
+ * reduced twice when the caller goes on at @reduced.
+ *
+ * @out must share no memory with @local but element for element, nor, in the
+ * caller's own process, with an operand.
+ *
+ * Errors: EINVAL: @op, @type, @flags, @operand_cnt, @reserved, a @peer_type,
+ * or a @length that is 0 or not whole elements; EOPNOTSUPP: the processor has no
+ * instruction for @op on @type (products of 8 and 64 bits; minima and maxima of
+ * 64-bit integers; bitwise operations on floating-point numbers), or the module uses
+ * none here (%CMA_FEATURE_REDUCE is off); EFAULT: the structure, or a range that is
+ * not the caller's address space; EAGAIN: see above; ESRCH, EPERM, EBADF, ENOENT,
+ * EIDRM, EACCES, ENOMEM, EINTR: as for a copy, of any operand.
+ */
+struct cma_ioc_reduce {
+	__u32 size;
+	__u32 flags;
+	__u32 op;
+	__u32 type;
+	__u64 local;
+	__u64 out;
+	__u64 length;
+	__u64 reduced;
+	__u32 operand_cnt;
+	__u32 reserved;
+	struct cma_ioc_operand operand[CMA_REDUCE_OPERANDS];
 };
 
 #endif /* _UAPI_CMA_H */

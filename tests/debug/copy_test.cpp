@@ -2,7 +2,9 @@
 // Memory shortage where bytes move.
 #include "fail_nth.hpp"
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <string>
 #include <sys/mman.h>
 #include <tuple>
@@ -63,6 +65,9 @@ protected:
   void move_on();
   void prepare();
   void check(Outcome copied) const;
+  /// Ours exclusive or theirs.
+  void check_reduced(Outcome reduced) const;
+  int32_t handle() const { return request_.peer; }
 
   uintptr_t local_;
   uintptr_t remote_ = uintptr_t{1} << 44; // and onwards: nobody's
@@ -130,6 +135,14 @@ void CopyFailNth::check(Outcome copied) const
   EXPECT_TRUE(Arena(peer_->pid(), remote_, want.size()).bytes() == want);
 }
 
+void CopyFailNth::check_reduced(Outcome reduced) const
+{
+  auto want = ours_;
+  std::transform(want.begin(), want.end(), theirs_.begin(), want.begin(), std::bit_xor());
+  EXPECT_EQ(reduced, gives(static_cast<int64_t>(want.size())));
+  EXPECT_TRUE(Arena(getpid(), local_, want.size()).bytes() == want);
+}
+
 using Combination = std::tuple<uint32_t, uint32_t, Shape>;
 
 std::string name_of_combination(const testing::TestParamInfo<Combination> &info)
@@ -190,6 +203,28 @@ TEST_F(CopyFailNth, StrictByHandle)
   const Path path = copying(CMA_PEER_HANDLE, CMA_COPY_STRICT, small);
   EXPECT_EQ(sweep(path), 0U);
   starve(path, Without::Succeeds);
+}
+
+/// What cannot be had ends it: the caller copies.
+TEST_F(CopyFailNth, Reducing)
+{
+  meet();
+  auto request = sized<cma_ioc_reduce>();
+  Path path = copying(CMA_PEER_HANDLE, 0, large);
+  path.call = [&] {
+    request.op = CMA_REDUCE_BXOR;
+    request.type = CMA_REDUCE_UINT64;
+    request.local = request.out = local_;
+    request.length = large.size();
+    request.operand_cnt = 1;
+    request.operand[0] = {CMA_PEER_HANDLE, handle(), remote_};
+    const Outcome outcome = device_->call(CMA_IOC_REDUCE, &request);
+    return outcome.error != 0 ? outcome : gives(static_cast<int64_t>(request.reduced));
+  };
+  path.check = [&](Outcome outcome) { check_reduced(outcome); };
+  path.error = EAGAIN;
+  EXPECT_GT(sweep(path), 0U);
+  starve(path, Without::Fails);
 }
 
 TEST_F(CopyFailNth, ToPagesThatAreNotThereYet)

@@ -171,6 +171,8 @@ void Actor::take(const Step &step)
     return;
   case Verb::Pressure:
     return pressure(step);
+  case Verb::Reduce:
+    return reduce(step);
   case Verb::Count:
     break;
   }
@@ -267,6 +269,34 @@ void Actor::copy(const Step &step, bool write)
     judge(handle.peer, remote, some[0]);
 }
 
+/// Of one to four handles; into zeros, a bitwise or of one gives its bytes.
+void Actor::reduce(const Step &step)
+{
+  const auto [which, where, how] = step.number;
+  alignas(8) static std::array<uint8_t, 8> some;
+  const bool much = how % 2 != 0;
+  auto request = cma_test::sized<cma_ioc_reduce>();
+  request.op = much ? 1 + how / 8U % CMA_REDUCE_BXOR : CMA_REDUCE_BOR;
+  request.type = 1 + how % CMA_REDUCE_DOUBLE;
+  request.length = much ? lengths.at(how / 2U % lengths.size()) * page : some.size();
+  request.flags = which & 0x40 ? CMA_COPY_STRICT : 0;
+  some.fill(0);
+  request.local = much ? own(static_cast<uint8_t>(where + 3)) + which % 64U
+                       : reinterpret_cast<uintptr_t>(some.data());
+  request.out = much && (which & 0x20) != 0 ? own(where) : request.local;
+  request.operand_cnt = much ? 1 + which / 4U % CMA_REDUCE_OPERANDS : 1;
+  uintptr_t address = 0;
+  for (unsigned i = 0; i < CMA_REDUCE_OPERANDS; i++) {
+    const Handle &handle = handles_.at((which + i) % handles_.size());
+    address = (handle.whole ? own(where) : where % 16U * page) + (much ? how % 64U : 0);
+    request.operand[i] = {CMA_PEER_HANDLE, handle.number, address};
+  }
+  const auto outcome = device_.call(CMA_IOC_REDUCE, &request);
+  const Handle &first = handles_.at(which % handles_.size());
+  if (!much && first.whole && outcome.result == 0 && request.reduced == some.size())
+    judge(first.peer, own(where), some[0]);
+}
+
 void Actor::garbage(const Step &step)
 {
   const auto [command, seed, size] = step.number;
@@ -277,7 +307,7 @@ void Actor::garbage(const Step &step)
   const uint32_t stated = 8U * (size % 16U);
   std::copy_n(reinterpret_cast<const uint8_t *>(&stated), sizeof(stated), bytes.begin());
   // One more than there are.
-  device_.call(_IO(CMA_IOC_MAGIC, command % (CMA_IOC_NR_SHOW + 2U)), bytes.data());
+  device_.call(_IO(CMA_IOC_MAGIC, command % (CMA_IOC_NR_REDUCE + 2U)), bytes.data());
 }
 
 void Actor::map(const Step &step)

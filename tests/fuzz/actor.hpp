@@ -43,6 +43,7 @@ private:
   void advise(const Step &step);
   void fork_child(const Step &step);
   void pressure(const Step &step);
+  void reduce(const Step &step);
   void change_view(const Step &step);
   void judge(unsigned peer, uintptr_t address, int seen) const;
 

@@ -10,10 +10,10 @@ namespace cma_fuzz {
 namespace {
 
 constexpr std::array<const char *, static_cast<size_t>(Verb::Count)> names = {
-    "open",  "close",  "expose", "withdraw", "read",     "write",   "garbage",
-    "map",   "unmap",  "move",   "protect",  "populate", "show",    "load",
-    "store", "kernel", "touch",  "renew",    "drop",     "advise",  "fork",
-    "exec",  "exit",   "signal", "kill",     "reopen",   "pressure"};
+    "open",  "close",  "expose", "withdraw", "read",     "write",    "garbage",
+    "map",   "unmap",  "move",   "protect",  "populate", "show",     "load",
+    "store", "kernel", "touch",  "renew",    "drop",     "advise",   "fork",
+    "exec",  "exit",   "signal", "kill",     "reopen",   "pressure", "reduce"};
 
 size_t below(Random &random, size_t limit)
 {

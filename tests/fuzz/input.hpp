@@ -43,6 +43,7 @@ enum class Verb : uint8_t {
   Kill,     ///< another one
   Reopen,   ///< the device: all that the open file had ends
   Pressure, ///< shrinkers, compaction, reclaim
+  Reduce,   ///< elements of peers into one's own
   Count,
 };
 

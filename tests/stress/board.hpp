@@ -207,6 +207,7 @@ public:
   std::atomic<uint64_t> loaded = 0;   ///< pages judged that were read from mappings
   std::atomic<uint64_t> missed = 0;   ///< reads from mappings that SIGBUS stopped
   std::atomic<uint64_t> stored = 0;   ///< pages, through mappings
+  std::atomic<uint64_t> reduced = 0;  ///< words, by the module's reductions
 
 private:
   friend class Claim;

@@ -208,6 +208,8 @@ void Stage::expect_sound()
   if (plan_.mapped)
     printf(", %lu pages loaded with %lu stops, %lu stored", board_.loaded.load(),
            board_.missed.load(), board_.stored.load());
+  if (plan_.device)
+    printf(", %lu words by reductions", board_.reduced.load());
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
     if (const auto op = static_cast<Op>(i); board_.done(op) > 0)
       printf(", %lu %s", board_.done(op), name_of(op));

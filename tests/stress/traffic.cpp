@@ -36,6 +36,7 @@ std::vector<Way> device_mix(bool mapped)
 {
   std::vector<Way> ways = {{Route::Handle}, {Route::Handle}, {Route::Pid},   {Route::Pid},
                            {Route::Pidfd},  {Route::Window}, {Route::Window}};
+  ways.insert(ways.end(), {{Route::Handle, false, true}, {Route::Window, false, true}});
   if (mapped)
     ways.insert(ways.end(), {{Route::Handle, true},
                              {Route::Handle, true},
@@ -46,6 +47,8 @@ std::vector<Way> device_mix(bool mapped)
 
 const char *name_of(const Way &way)
 {
+  if (way.reduced)
+    return way.route == Route::Window ? "reduction by window" : "reduction by handle";
   if (!way.mapped)
     return name_of(way.route);
   return way.route == Route::Window ? "mapping of the window" : "mapping by handle";
@@ -118,6 +121,8 @@ void Client::change_views()
 
 Outcome Client::move(const Way &way, bool write, size_t first, size_t count)
 {
+  if (way.reduced && !write)
+    return reduce(way.route, first, count);
   if (!way.mapped)
     return copy(way.route, write, first, count);
   change_views();
@@ -149,6 +154,41 @@ Outcome Client::copy(Route route, bool write, size_t first, size_t count)
   piece_ = bytes / distant.size();
   return run(device_, route, target_,
              {write, local.data(), local.size(), distant.data(), distant.size(), 0});
+}
+
+Outcome Client::reduce(Route route, size_t first, size_t count)
+{
+  const size_t bytes = count * sizeof(uint64_t);
+  const uintptr_t remote =
+      (route == Route::Window ? 0 : Field::base) + first * sizeof(uint64_t);
+  if (random_.percent(80)) // else memory that is to be faulted in
+    std::fill_n(buffer_.words(), count, 0);
+  else
+    buffer_.forget(bytes);
+  piece_ = sizeof(uint64_t);
+  auto request = sized<cma_ioc_reduce>();
+  request.op = CMA_REDUCE_BOR;
+  request.type = CMA_REDUCE_UINT64;
+  request.local = request.out = buffer_.address();
+  request.length = bytes;
+  request.operand_cnt = 1;
+  request.operand[0] = {CMA_PEER_HANDLE,
+                        route == Route::Window ? target_.window : target_.handle, remote};
+  const Outcome outcome = device_.call(CMA_IOC_REDUCE, &request);
+  if (outcome.error != 0 && outcome.error != EAGAIN && outcome.error != EOPNOTSUPP)
+    return outcome;
+  const size_t reduced = outcome.error == 0 ? request.reduced : 0;
+  board_.reduced += reduced / sizeof(uint64_t);
+  if (reduced == bytes)
+    return gives(static_cast<int64_t>(bytes));
+  auto rest = as_ioctl(route, target_,
+                       {false, nullptr, bytes - reduced, nullptr, bytes - reduced, 0});
+  rest.flags |= CMA_COPY_SINGLE;
+  rest.local_iov = buffer_.address() + reduced;
+  rest.remote_iov = remote + reduced;
+  const Outcome copied = device_.copy(rest);
+  const int64_t more = copied.error == 0 ? copied.result : 0;
+  return reduced == 0 ? copied : gives(static_cast<int64_t>(reduced) + more);
 }
 
 void Client::read_words(const Way &way, size_t first, size_t count)

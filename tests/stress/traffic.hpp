@@ -36,11 +36,12 @@ private:
   size_t bytes_;
 };
 
-/// How words travel: in a copy by that route, or one by one through a mapping of what the
-/// route names.
+/// How words travel: in a copy by that route, one by one through a mapping of what the
+/// route names, or by a reduction into zeros.
 struct Way {
   Route route = Route::Syscall;
   bool mapped = false;
+  bool reduced = false;
 };
 const char *name_of(const Way &way);
 
@@ -63,6 +64,8 @@ private:
   void read_words(const Way &way, size_t first, size_t count);
   Outcome move(const Way &way, bool write, size_t first, size_t count);
   Outcome copy(Route route, bool write, size_t first, size_t count);
+  /// By a bitwise or with zeros, as far as the module comes, and then by a copy.
+  Outcome reduce(Route route, size_t first, size_t count);
   void change_views();
   bool outcome_is_fit(const Way &way, const Outcome &outcome, size_t first, size_t count,
                       const std::vector<uint32_t> &oldest);
@@ -81,7 +84,7 @@ private:
   size_t piece_ = 0; ///< bytes that were last moved together: of a segment, or of a word
 };
 
-/// By pid, pidfd, handle and window; and by mappings of the latter two.
+/// By pid, pidfd, handle and window; by reductions, and by mappings, of the latter two.
 std::vector<Way> device_mix(bool mapped);
 
 /// A peer by all its names, for use through a device; by a window only if it has one.

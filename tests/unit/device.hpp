@@ -24,6 +24,7 @@ public:
   MOCK_METHOD(int, window_destroy, (cma_ioc_window_destroy &));
   MOCK_METHOD(int, populate, (cma_ioc_populate &));
   MOCK_METHOD(int, show, (cma_ioc_show &));
+  MOCK_METHOD(int, reduce, (cma_ioc_reduce &));
 
   static constexpr cma_ioc_info plain_info = {
       .size = sizeof(cma_ioc_info),
@@ -89,6 +90,8 @@ private:
       return populate(*static_cast<cma_ioc_populate *>(argument));
     case CMA_IOC_SHOW:
       return show(*static_cast<cma_ioc_show *>(argument));
+    case CMA_IOC_REDUCE:
+      return reduce(*static_cast<cma_ioc_reduce *>(argument));
     default:
       return -ENOTTY;
     }

@@ -53,6 +53,23 @@ int copy_by_kernel(cma_ioc_copy &copy, pid_t pid, size_t at_most = SIZE_MAX)
   return moved < 0 ? -errno : 0;
 }
 
+// What the module does, of memory of this process's, as far as it likes to.
+int reduce_by_reference(cma_ioc_reduce &reduction, size_t at_most)
+{
+  const auto pointer = [](std::uint64_t address) {
+    return reinterpret_cast<std::uint8_t *>(static_cast<std::uintptr_t>(address));
+  };
+  const size_t element = reference::size_of(reduction.type);
+  const size_t length = std::min<size_t>(reduction.length, at_most / 32 * 32);
+  Bytes so_far(pointer(reduction.local), pointer(reduction.local) + length);
+  for (std::uint32_t i = 0; i < reduction.operand_cnt; i++)
+    reference::reduce(reduction.op, reduction.type, so_far.data(),
+                      pointer(reduction.operand[i].address), length / element);
+  std::copy(so_far.begin(), so_far.end(), pointer(reduction.out));
+  reduction.reduced = length;
+  return length == 0 ? -EAGAIN : 0;
+}
+
 // Elements in pieces that lie apart, wherever it happens.
 class Scattered {
 public:
@@ -198,6 +215,40 @@ TEST_F(ReduceTest, ShortCopiesGoOn)
   });
   for (const size_t operand_count : {1, 2, 7})
     compare(CMA_OP_SUM, CMA_TYPE_INT64, 10000, operand_count);
+}
+
+// Wherever the module ends, copies go on, and the module goes on where they end; and the
+// other way round. Many peers are asked a few at a time.
+TEST_F(ReduceTest, GoesOnWhereTheModuleEnds)
+{
+  testing::NiceMock<Device> device;
+  EXPECT_CALL(device, info).WillRepeatedly([](cma_ioc_info &info) {
+    info = Device::plain_info;
+    info.features |= CMA_FEATURE_REDUCE;
+    return 0;
+  });
+  context = open_context(CMA_OPEN_DEVICE);
+  size_t copies = 0;
+  EXPECT_CALL(device, copy).WillRepeatedly([&](cma_ioc_copy &copy) {
+    copies++;
+    return copy_by_kernel(copy, ::getpid());
+  });
+  size_t reduced = 0;
+  EXPECT_CALL(device, reduce).WillRepeatedly([&](cma_ioc_reduce &reduction) {
+    EXPECT_EQ(reduction.flags, CMA_COPY_KNOWN);
+    EXPECT_GE(reduction.length, 4096U);
+    EXPECT_LE(reduction.operand_cnt, unsigned{CMA_REDUCE_OPERANDS});
+    if (random() % 9 == 0)
+      return -EOPNOTSUPP;
+    const int error = reduce_by_reference(reduction, random() % 60000);
+    reduced += reduction.reduced;
+    return error;
+  });
+  compare_all();
+  for (const size_t operand_count : {1, 4, 5, 9, CMA_MAX_OPERANDS})
+    compare(CMA_OP_SUM, CMA_TYPE_INT64, 40000, operand_count);
+  EXPECT_GT(reduced, 1U << 20);
+  EXPECT_GT(copies, 100U);
 }
 
 // What is reduced here is doubles, of which the peers have as many.
