@@ -67,7 +67,7 @@ check: ## all tests, on Debian 12's kernel
 	@$(MAKE) user
 	@scripts/tally $(check_parts)
 
-check-all: ## all of that and of the four below, as .ci/run has it
+check-all: ## what .ci/run runs: check, and check- matrix, clients, mpi and debug, as one list
 	@scripts/setup build demo check matrix clients mpi debug
 	@$(MAKE) user
 	@scripts/tally $(debug_parts) $(matrix_parts) check-clients check-mpi $(check_parts)
