@@ -25,6 +25,16 @@ deb_suites := bookworm trixie
 # Of the time that each scenario of the stress tests takes; make check needs less.
 SCALE ?= 1
 
+# What the targets of several parts run, for scripts/tally, with the SCALE of what stands behind it. Two parts run at
+# a time: what takes longest stands first, so that it is not one part alone that is waited for in the end.
+package_parts := check-install $(deb_suites:%=check-deb-%) check-rpm check-system check-consumers check-dist check-abi
+check_parts := SCALE=0.4 check-device lint check-control check-stress $(package_parts) check-model check-dkms check-protocol \
+	check-vm check-unit
+matrix_parts := SCALE=0.3 check-device-6.1-rt $(suites:%=check-user-%) $(matrix:%=check-device-%) $(matrix:%=check-stress-%) \
+	$(matrix:%=check-dkms-%) $(matrix:%=lint-module-%)
+debug_parts := SCALE=$(SCALE) check-device-debug check-stress-debug check-races-stress check-races-device check-races-control \
+	check-shortage check-fuzz
+
 # A fresh checkout need not compile what another one has compiled. The place is that of
 # cache() in tests/vm/lib.py.
 ifneq ($(shell command -v ccache),)
@@ -49,20 +59,23 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-arch check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
+.PHONY: check check-all check-arch check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
 .PHONY: check-install check-consumers check-system check-dist check-deb check-rpm check-abi
 .PHONY: check-shortage check-fuzz check-debug-rt check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms check-tracing lint
 check: ## all tests, on Debian 12's kernel
 	@scripts/setup build demo check
 	@$(MAKE) user
-	@SCALE=0.4 scripts/tally lint check-device check-stress check-control check-vm check-model check-protocol check-dkms check-unit \
-		check-packages
+	@scripts/tally $(check_parts)
+
+check-all: ## what .ci/run runs: check, and check- matrix, clients, mpi and debug, as one list
+	@scripts/setup build demo check matrix clients mpi debug
+	@$(MAKE) user
+	@scripts/tally $(debug_parts) $(matrix_parts) check-clients check-mpi $(check_parts)
 
 check-matrix: ## device tests, stress tests and DKMS, on the other kernels; device tests with PREEMPT_RT; user space on Debian 13
 	@scripts/setup build demo check matrix
 	@$(MAKE) user
-	@SCALE=0.3 scripts/tally $(matrix:%=check-device-%) $(matrix:%=check-stress-%) $(matrix:%=check-dkms-%) \
-		check-device-6.1-rt $(matrix:%=lint-module-%) $(suites:%=check-user-%)
+	@scripts/tally $(matrix_parts)
 
 check-flavours: ## device and stress tests on PREEMPT_RT and cloud kernels, device tests on the newest kernel there is
 	@scripts/setup build demo check matrix
@@ -84,8 +97,7 @@ check-mpi: user ## Open MPI and UCX on their own XPMEM transports, with this tre
 check-debug: ## device and stress tests, memory shortage and data races, on kernels with sanitizers and lock proving
 	@scripts/setup build demo check debug
 	@$(MAKE) user
-	@scripts/tally check-device-debug check-stress-debug check-shortage check-fuzz check-races-device check-races-stress \
-		check-races-control
+	@scripts/tally $(debug_parts)
 
 check-debug-rt: ## device and stress tests on a kernel with PREEMPT_RT, sanitizers and lock proving
 	@scripts/setup build demo check debug matrix
@@ -124,7 +136,7 @@ check-user-%:
 	@tests/suites/run $* $(COMPILERS)
 
 check-packages: user ## make install, in a whole system too; Debian and RPM packages; the tarball; the library's ABI
-	@scripts/tally --aloud check-abi check-dist check-install check-consumers check-system $(deb_suites:%=check-deb-%) check-rpm
+	@scripts/tally --aloud $(package_parts)
 
 check-device: check-device-$(stock) ## the device tests, in a guest (check-device-6.12: another kernel)
 check-device-%: user

@@ -60,9 +60,9 @@ public:
   }
 
 private:
-  static constexpr unsigned any_but_windows[] = {CMA_IOC_NR_INFO, CMA_IOC_NR_COPY,
-                                                 CMA_IOC_NR_OPEN, CMA_IOC_NR_CLOSE,
-                                                 CMA_IOC_NR_POPULATE};
+  static constexpr unsigned any_but_windows[] = {CMA_IOC_NR_INFO,     CMA_IOC_NR_COPY,
+                                                 CMA_IOC_NR_OPEN,     CMA_IOC_NR_CLOSE,
+                                                 CMA_IOC_NR_POPULATE, CMA_IOC_NR_SHOW};
 
   unsigned below(size_t limit) { return static_cast<unsigned>(random_() % limit); }
   bool one_in(unsigned many) { return below(many) == 0; }

@@ -8,7 +8,6 @@
 #include "support/parameter.hpp"
 #include "support/persona.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -164,24 +163,6 @@ TEST(KnownCrowd, EachIsKnown)
     }
   }
   EXPECT_EQ(strangers, 0U);
-}
-
-TEST(KnownCrowd, OneFileInManyThreads)
-{
-  constexpr size_t size = 300;
-  Crowd crowd(size);
-  const Device device;
-  std::atomic<size_t> wrong = 0;
-  Outcome first_wrong;
-  // While others make the table grow, and what is there dies.
-  crowd.replace_under(4, 300ms, [&](size_t i) {
-    const Outcome outcome = read_word(device, crowd[i], i % 3 ? 0 : CMA_COPY_KNOWN);
-    const bool good = outcome == gives(crowd.word_of(i)) || outcome == fails(EAGAIN) ||
-                      outcome == fails(ESRCH);
-    if (!good && wrong++ == 0)
-      first_wrong = outcome;
-  });
-  EXPECT_EQ(wrong, 0U) << first_wrong;
 }
 
 /// How many peers the file keeps, for whichever credentials.

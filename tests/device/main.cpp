@@ -7,33 +7,13 @@
  */
 #include "support/device.hpp"
 #include "support/helper.hpp"
+#include "support/time_limit.hpp"
 
-#include <csignal>
 #include <cstdio>
 #include <gtest/gtest.h>
 #include <string_view>
 #include <system_error>
 #include <unistd.h>
-
-namespace {
-
-/// A test that hangs must end, by name, and not take the others' time.
-class Limit : public testing::EmptyTestEventListener {
-  static constexpr unsigned seconds = 300; // some take half of it with sanitizers
-
-  void OnTestStart(const testing::TestInfo &) override { alarm(seconds); }
-  void OnTestEnd(const testing::TestInfo &) override { alarm(0); }
-};
-
-void too_long(int)
-{
-  const auto *test = testing::UnitTest::GetInstance()->current_test_info();
-  dprintf(STDOUT_FILENO, "%s.%s takes too long: ending the program\n",
-          test->test_suite_name(), test->name());
-  _exit(124);
-}
-
-} // namespace
 
 int main(int argc, char **argv)
 {
@@ -55,7 +35,6 @@ int main(int argc, char **argv)
       return 1;
     }
   }
-  signal(SIGALRM, too_long);
-  testing::UnitTest::GetInstance()->listeners().Append(new Limit);
+  cma_test::limit_time(300); // some take half of it with sanitizers
   return RUN_ALL_TESTS();
 }

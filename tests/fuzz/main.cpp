@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <string_view>
 
@@ -146,5 +147,9 @@ int main(int argc, char **argv)
   if (!can_trace())
     return fprintf(stderr, "this kernel does not tell what was reached (CONFIG_KCOV)\n"),
            2;
-  return Fuzzer(settings).loop() ? 0 : 1;
+  try {
+    return Fuzzer(settings).loop() ? 0 : 1;
+  } catch (const std::exception &error) {
+    return fprintf(stderr, "the fuzzer cannot go on: %s\n", error.what()), 2;
+  }
 }

@@ -7,10 +7,10 @@
  */
 #include "../device/support/device.hpp"
 #include "../device/support/helper.hpp"
+#include "../device/support/time_limit.hpp"
 #include "stage.hpp"
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <gtest/gtest.h>
 #include <string_view>
@@ -20,25 +20,6 @@
 namespace {
 
 using cma_test::settings;
-
-/// A test that hangs must end, by name, and not take the others' time.
-class Limit : public testing::EmptyTestEventListener {
-  static constexpr unsigned seconds = 180;
-
-  void OnTestStart(const testing::TestInfo &) override
-  {
-    alarm(static_cast<unsigned>(seconds * std::max(1.0, settings().scale)));
-  }
-  void OnTestEnd(const testing::TestInfo &) override { alarm(0); }
-};
-
-void too_long(int)
-{
-  const auto *test = testing::UnitTest::GetInstance()->current_test_info();
-  dprintf(STDOUT_FILENO, "%s.%s takes too long: ending the program\n",
-          test->test_suite_name(), test->name());
-  _exit(124);
-}
 
 bool parse(int argc, char **argv)
 {
@@ -78,7 +59,6 @@ int main(int argc, char **argv)
     }
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  signal(SIGALRM, too_long);
-  testing::UnitTest::GetInstance()->listeners().Append(new Limit);
+  cma_test::limit_time(static_cast<unsigned>(180 * std::max(1.0, settings().scale)));
   return RUN_ALL_TESTS();
 }

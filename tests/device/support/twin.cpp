@@ -48,6 +48,13 @@ std::string difference(const std::vector<uint8_t> &reference,
          " and not " + std::to_string(*a);
 }
 
+/// Unmaps where nothing may be thrown: in a destructor.
+void drop(uintptr_t address, size_t size)
+{
+  if (munmap(reinterpret_cast<void *>(address), size) < 0)
+    ADD_FAILURE() << "munmap: errno " << errno;
+}
+
 /// Holes in memory of ours, filled for a while, so that nothing else is mapped there.
 class Plugs {
 public:
@@ -65,7 +72,7 @@ public:
   ~Plugs()
   {
     for (const uintptr_t plug : plugs_)
-      unmap(plug, page);
+      drop(plug, page);
   }
 
 private:
@@ -160,7 +167,7 @@ Twin::Twin(size_t local_size, size_t remote_size, Kind local_kind, Kind remote_k
 
 Twin::~Twin()
 {
-  unmap(local_.base(), local_.size());
+  drop(local_.base(), local_.size());
 }
 
 const Context &Twin::context(Route route)
