@@ -558,10 +558,12 @@ void cmad_unmap_window(const struct cmad_window *window);
 bool cmad_chunk_change_begin(struct cmad_chunk *chunk);
 void cmad_chunk_change_end(struct cmad_chunk *chunk);
 
-/* copy.c */
+/* pages.c */
 long cmad_pages_get(struct mm_struct *mm, unsigned long addr, unsigned long nr,
 		    bool write, struct page **pages);
 void cmad_pages_put(struct page **pages, long nr, bool write);
+
+/* copy.c */
 unsigned long cmad_copy_translated(struct cmad_chunk *chunk,
 				   unsigned long offset, void __user *user,
 				   unsigned long len, bool write);
