@@ -38,6 +38,8 @@ MUSTS = (
     Must("5.10 6.1 6.12 7.2", "* 4k, *, first contact", "cma_pid", times=0.95, known=False),
     Must("5.10 6.1 6.12 7.2", "* 4k, *, after 150 ms of quiet", "cma_pid", times=0.95),
     Must("5.10 6.1 6.12 7.2", "* 4k, *, the peer's credentials changed", "cma_pid", times=0.95),
+    # A window is opened and copied from for the first time, and its owner was never copied from.
+    Must("6.1", "read 64 B 4k, first contact: new open file and process", "cma_window", instructions=3000, known=False),
     # More memory than may be cached, in whatever order; and what may, after something else filled the cache.
     Must("5.10 6.1 6.12 7.2", "* 4k, 8x the bound *", "cma_*", times=0.95),
     Must("5.10 6.1 6.12 7.2", "* 4k, no cache", "cma_*", times=0.95),

@@ -349,19 +349,22 @@ int cmad_access_of_window(const struct cmad_window *window, u32 access)
 	return access ?: allowed;
 }
 
-/* A new grant of @access, or of all there is, or an ERR_PTR. */
+/*
+ * A new grant of @access, or of all there is, or an ERR_PTR. Takes over the
+ * reference on @window.
+ */
 struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
 {
 	int allowed = cmad_access_of_window(window, access);
-	struct cmad_grant *grant;
+	struct cmad_grant *grant = NULL;
 
-	if (allowed < 0)
-		return ERR_PTR(allowed);
-	grant = grant_alloc(GFP_KERNEL_ACCOUNT);
-	if (!grant)
-		return ERR_PTR(-ENOMEM);
+	if (allowed >= 0)
+		grant = grant_alloc(GFP_KERNEL_ACCOUNT);
+	if (!grant) {
+		cmad_window_put(window);
+		return ERR_PTR(min(allowed, 0) ?: -ENOMEM);
+	}
 	refcount_inc(&window->space->refs);
-	refcount_inc(&window->refs);
 	grant->space = window->space;
 	grant->window = window;
 	grant->base = window->base;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A copy: vec.c imports it, short.c does what is soon done, copy.c the rest, by the
- * cache of chunks (fill.c) or by pages that it holds (pin.c).
+ * cache of chunks (fill.c) or by pages that it holds (pages.c).
  */
 #ifndef CMAD_COPY_H
 #define CMAD_COPY_H
@@ -78,7 +78,7 @@ void cmad_copy_free(struct cmad_copy *copy);
 bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 		     u64 addr, u64 len);
 
-/* pin.c */
+/* pages.c */
 long cmad_pages_get(struct mm_struct *mm, unsigned long addr, unsigned long nr,
 		    bool write, struct page **pages);
 void cmad_pages_put(struct page **pages, long nr, bool write);

@@ -68,7 +68,7 @@ static void show_handles(struct seq_file *m, struct cmad_file *cf)
 
 	rcu_read_lock();
 	handles = rcu_dereference(cf->handles);
-	for (id = 1; handles && id < handles->size; id++) {
+	for (id = 1; id < handles->size; id++) {
 		grant = rcu_dereference(handles->slot[id]);
 		if (grant && nr++ < LINES_MAX)
 			show_handle(m, id, grant);

@@ -16,6 +16,7 @@
 #include "stat.h"
 
 #define CMAD_MAX_HANDLES 16384
+#define CMAD_FEW_HANDLES 16 /* slots that an open file comes with */
 
 /**
  * struct cmad_handles - a table of handles, as large as they need it
@@ -44,8 +45,8 @@ struct cmad_verdicts {
 /**
  * struct cmad_file - one open file of /dev/cma
  * @access: CMA_ACCESS_* to others' memory, as the file was opened
- * @handles: grants by the number of their handle, or NULL before the first;
- *	readers under RCU
+ * @handles: grants by the number of their handle: @few, or a larger table in its
+ *	place; readers under RCU
  * @handles_lock: see there
  * @next_handle: below it no number is free; @handles_lock
  * @windows_lock: see there
@@ -58,6 +59,7 @@ struct cmad_verdicts {
  * @swept: chains that @sweep has been through; @verdicts_lock
  * @sweep: gives up verdicts that are of no use
  * @moved: by each CPU, so that threads that copy do not meet in it
+ * @few: room for the first handles
  */
 struct cmad_file {
 	u32 access;
@@ -73,9 +75,11 @@ struct cmad_file {
 	u32 swept;
 	struct delayed_work sweep;
 	struct cmad_moved __percpu *moved;
+	struct cmad_handles few;
 };
 
 /* handle.c: grants as in access.c */
+void cmad_handles_init(struct cmad_file *cf);
 int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant);
 int cmad_handle_close(struct cmad_file *cf, s32 id);
 struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict);
@@ -87,7 +91,7 @@ static inline struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
 	const struct cmad_handles *handles =
 		rcu_dereference_check(cf->handles, rcu_read_lock_sched_held());
 
-	if (!handles || (u32)id >= handles->size)
+	if ((u32)id >= handles->size)
 		return NULL;
 	id = array_index_nospec(id, handles->size);
 	return rcu_dereference_check(handles->slot[id],

@@ -13,8 +13,6 @@
 
 #include "file.h"
 
-#define HANDLES_MIN 64
-
 static struct cmad_handles *handles_locked(struct cmad_file *cf)
 {
 	return rcu_dereference_protected(cf->handles,
@@ -25,21 +23,19 @@ static struct cmad_handles *handles_locked(struct cmad_file *cf)
 static struct cmad_handles *handles_grow(struct cmad_file *cf,
 					 struct cmad_handles *old)
 {
-	u32 size = old ? min(2 * old->size, CMAD_MAX_HANDLES + 1U) :
-			 HANDLES_MIN;
+	u32 size = min(2 * old->size, CMAD_MAX_HANDLES + 1U);
 	struct cmad_handles *new;
 
-	if (old && old->size == size)
+	if (old->size == size)
 		return ERR_PTR(-ENOSPC);
 	new = kvzalloc(struct_size(new, slot, size),
 		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!new)
 		return ERR_PTR(-ENOMEM);
 	new->size = size;
-	if (old)
-		memcpy(new->slot, old->slot, flex_array_size(old, slot, old->size));
+	memcpy(new->slot, old->slot, flex_array_size(old, slot, old->size));
 	rcu_assign_pointer(cf->handles, new);
-	if (old)
+	if (old != &cf->few)
 		kvfree_rcu(old, rcu);
 	return new;
 }
@@ -59,10 +55,9 @@ int cmad_handle_open(struct cmad_file *cf, struct cmad_grant *grant)
 	mutex_lock(&cf->handles_lock);
 	handles = handles_locked(cf);
 	id = max(cf->next_handle, 1U);
-	while (handles && id < handles->size &&
-	       rcu_access_pointer(handles->slot[id]))
+	while (id < handles->size && rcu_access_pointer(handles->slot[id]))
 		id++;
-	if (!handles || id == handles->size)
+	if (id == handles->size)
 		handles = handles_grow(cf, handles);
 	if (!IS_ERR(handles)) {
 		rcu_assign_pointer(handles->slot[id], grant);
@@ -85,7 +80,7 @@ int cmad_handle_close(struct cmad_file *cf, s32 id)
 
 	mutex_lock(&cf->handles_lock);
 	handles = handles_locked(cf);
-	if (handles && (u32)id < handles->size)
+	if ((u32)id < handles->size)
 		grant = rcu_replace_pointer(handles->slot[id], NULL,
 					    lockdep_is_held(&cf->handles_lock));
 	if (grant)
@@ -136,6 +131,14 @@ struct cmad_grant *cmad_handle_grant(struct cmad_file *cf, s32 id, bool strict)
 	return ERR_PTR(rc);
 }
 
+/* @cf is new. */
+void cmad_handles_init(struct cmad_file *cf)
+{
+	mutex_init(&cf->handles_lock);
+	cf->few.size = CMAD_FEW_HANDLES;
+	RCU_INIT_POINTER(cf->handles, &cf->few);
+}
+
 /* The file's last reference is gone: nobody looks handles up any more. */
 void cmad_handles_free(struct cmad_file *cf)
 {
@@ -143,7 +146,7 @@ void cmad_handles_free(struct cmad_file *cf)
 	u32 id;
 
 	handles = rcu_dereference_protected(cf->handles, true);
-	for (id = 1; handles && id < handles->size; id++) {
+	for (id = 1; id < handles->size; id++) {
 		struct cmad_grant *grant;
 
 		grant = rcu_dereference_protected(handles->slot[id], true);
@@ -153,5 +156,6 @@ void cmad_handles_free(struct cmad_file *cf)
 		}
 		cond_resched();
 	}
-	kvfree(handles);
+	if (handles != &cf->few)
+		kvfree(handles);
 }

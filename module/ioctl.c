@@ -243,9 +243,7 @@ static struct cmad_grant *open_grant(const struct cma_ioc_open *args)
 		window = cmad_window_find(args->window);
 		if (!window)
 			return ERR_PTR(-ENOENT);
-		grant = cmad_access_window(window, args->access);
-		cmad_window_put(window);
-		return grant;
+		return cmad_access_window(window, args->access);
 	}
 
 	pid = cmad_peer_pid(args->peer_type, args->peer);
@@ -291,13 +289,20 @@ static long ioctl_open(struct cmad_file *cf, union cmad_args *uargs,
 	if (id < 0)
 		return id;
 
-	if (put_user(access, &out->access) || put_user(id, &out->handle) ||
-	    (size >= offsetofend(struct cma_ioc_open, length) &&
-	     put_user(length, &out->length))) {
-		cmad_handle_close(cf, id);
-		return -EFAULT;
-	}
+	if (!user_access_begin(out, size))
+		goto close;
+	unsafe_put_user(access, &out->access, fault);
+	unsafe_put_user(id, &out->handle, fault);
+	if (size >= offsetofend(struct cma_ioc_open, length))
+		unsafe_put_user(length, &out->length, fault);
+	user_access_end();
 	return 0;
+
+fault:
+	user_access_end();
+close:
+	cmad_handle_close(cf, id);
+	return -EFAULT;
 }
 
 static long ioctl_close(struct cmad_file *cf, union cmad_args *args,
@@ -431,13 +436,24 @@ static const struct cmad_op cmad_ops[] = {
 	},
 };
 
+/* Read the structure in. Most callers know it as we do: no length to be checked. */
+static int args_import(union cmad_args *args, const void __user *uarg, u32 size,
+		       u32 known)
+{
+	if (size != known)
+		return copy_struct_from_user(args, known, uarg, size);
+	if (!access_ok(uarg, size) || raw_copy_from_user(args, uarg, size))
+		return -EFAULT;
+	return 0;
+}
+
 /* Whatever its structure's version, and whatever it is. */
 static noinline long ioctl_any(struct cmad_file *cf, unsigned int cmd,
 			       void __user *uarg)
 {
 	const struct cmad_op *op;
 	unsigned int nr = _IOC_NR(cmd);
-	union cmad_args args;
+	union cmad_args args CMAD_UNINITIALIZED;
 	u32 size;
 	int rc;
 
@@ -451,7 +467,7 @@ static noinline long ioctl_any(struct cmad_file *cf, unsigned int cmd,
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	rc = copy_struct_from_user(&args, op->size, uarg, size);
+	rc = args_import(&args, uarg, size, op->size);
 	if (rc)
 		return rc;
 

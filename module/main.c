@@ -5,6 +5,7 @@
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
@@ -15,7 +16,8 @@ static int cmad_open(struct inode *inode, struct file *file)
 {
 	struct cmad_file *cf;
 
-	cf = kzalloc(sizeof(*cf), GFP_KERNEL_ACCOUNT);
+	cf = kzalloc(struct_size(cf, few.slot, CMAD_FEW_HANDLES),
+		     GFP_KERNEL_ACCOUNT);
 	if (!cf)
 		return -ENOMEM;
 	cf->moved = alloc_percpu_gfp(struct cmad_moved, GFP_KERNEL_ACCOUNT);
@@ -24,7 +26,7 @@ static int cmad_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	}
 
-	mutex_init(&cf->handles_lock);
+	cmad_handles_init(cf);
 	spin_lock_init(&cf->windows_lock);
 	INIT_LIST_HEAD(&cf->windows);
 	cmad_verdicts_init(cf);

@@ -24,10 +24,24 @@
  */
 static struct rhashtable windows;
 
+/* Names are random, and nobody chooses one. */
+static u32 name_hash(const void *name, u32 len, u32 seed)
+{
+	return *(const u64 *)name;
+}
+
+static int name_differs(struct rhashtable_compare_arg *arg, const void *window)
+{
+	return ((const struct cmad_window *)window)->name !=
+	       *(const u64 *)arg->key;
+}
+
 static const struct rhashtable_params windows_params = {
 	.key_len = sizeof_field(struct cmad_window, name),
 	.key_offset = offsetof(struct cmad_window, name),
 	.head_offset = offsetof(struct cmad_window, node),
+	.hashfn = name_hash,
+	.obj_cmpfn = name_differs,
 	.automatic_shrinking = true,
 };
 

@@ -11,6 +11,8 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 
+#include "compat/tables.h"
+
 /* Where the hardware sets it by an atomic operation, as we clear it. */
 #if defined(CONFIG_X86_64)
 #define CMAD_ACCESSED_BIT _PAGE_BIT_ACCESSED
@@ -36,21 +38,11 @@ static inline bool cmad_accessed_entry(void *entry, bool clear)
 static inline bool cmad_accessed(struct mm_struct *mm, unsigned long addr,
 				 bool clear)
 {
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t *pmd;
+	pmd_t *pmd = cmad_pmd(mm, addr);
 	pmd_t value;
 
-	if (pgd_none(READ_ONCE(*pgd)))
+	if (!pmd)
 		return false;
-	p4d = p4d_offset(pgd, addr);
-	if (p4d_none(READ_ONCE(*p4d)))
-		return false;
-	pud = pud_offset(p4d, addr);
-	if (pud_none(READ_ONCE(*pud)))
-		return false;
-	pmd = pmd_offset(pud, addr);
 	value = READ_ONCE(*pmd);
 	if (!pmd_present(value))
 		return false;

@@ -148,6 +148,19 @@ static inline bool cmad_trims_first(unsigned long nr)
 #define CMAD_VM_SHADOW_STACK 0
 #endif
 
+/* The VMA that @addr lies in, or NULL. The mmap_lock is held. */
+static inline struct vm_area_struct *cmad_vma_at(struct mm_struct *mm,
+						 unsigned long addr)
+{
+#ifdef CMAD_HAVE_VMA_LOOKUP
+	return vma_lookup(mm, addr);
+#else
+	struct vm_area_struct *vma = find_vma(mm, addr);
+
+	return vma && vma->vm_start <= addr ? vma : NULL;
+#endif
+}
+
 /* memfd_secret() memory, which the kernel itself has no mapping of. */
 static inline bool cmad_is_secretmem(struct file *file)
 {

@@ -4,6 +4,7 @@
  * side, in segments and between them. The count and each byte are the system
  * call's; with CMA_COPY_REPORT the device names the place.
  */
+#include "support/parameter.hpp"
 #include "support/twin.hpp"
 
 #include <algorithm>
@@ -146,6 +147,23 @@ TEST_F(Hole, LocalAtEveryPage)
       spoil_local(number, blemish);
       every_cut(CMA_FAULT_LOCAL);
     }
+}
+
+TEST_F(Hole, WhereAFewBytesGoWithoutTheCache)
+{
+  // One page at a time is looked up by hand: what nobody may have is not found there.
+  const Parameter none("max_chunks", 0);
+  for (const Blemish blemish :
+       {Blemish::Unmapped, Blemish::NoAccess, Blemish::ReadOnly, Blemish::WriteOnly})
+    for (const bool write : {false, true})
+      for (const size_t number : {1UL, 2UL}) {
+        SCOPED_TRACE(testing::Message() << (write ? "write to" : "read of") << " page "
+                                        << number << ", 1 is " << name_of(blemish));
+        spoil_remote(1, blemish);
+        const Request request = {write, {segment(twin.local().base(), 64)},
+                                 {segment(twin.remote().at(number * page), 64)}, 0};
+        expect_like_the_system_call(request, 64, CMA_FAULT_REMOTE);
+      }
 }
 
 TEST_F(Hole, BetweenSegments)

@@ -65,6 +65,26 @@ TEST_P(EveryKind, ReadAndWrite)
     }
 }
 
+/// A first copy of a few bytes looks the page up by hand, if it is a plain one.
+TEST_P(EveryKind, AFewBytesAtFirst)
+{
+  const auto [here, there] = GetParam();
+  std::optional<Twin> twin;
+  try {
+    twin.emplace(huge_page, huge_page, here, there);
+  } catch (const std::system_error &error) {
+    GTEST_SKIP() << "this system has no such memory: " << error.what();
+  }
+  twin->local().fill(1);
+  twin->remote().fill(2);
+  const Request request = {false,
+                           {segment(twin->local().at(3 * page), 64)},
+                           {segment(twin->remote().at(5 * page + 7), 64)},
+                           0};
+  EXPECT_EQ(twin->same(request.call(), {Route::Handle}),
+            there == Kind::Secret ? fails(EFAULT) : gives(64));
+}
+
 std::string kinds_name(const testing::TestParamInfo<std::tuple<Kind, Kind>> &info)
 {
   return std::string(name_of(std::get<0>(info.param))) + "And" +
