@@ -11,7 +11,7 @@
 #include "beyond.hpp"
 
 #include "bound.hpp"
-#include "bystander.hpp"
+#include "idle_counter.hpp"
 #include "measure.hpp"
 #include "mechanism.hpp"
 #include "memory.hpp"
@@ -254,7 +254,7 @@ void count_beyond(const Selection &selection, Rows &rows)
     if (!peer) {
       own.emplace(Pages::kScattered);
       peer.emplace(Belongings{.bytes = kChunks * kChunk, .huge = false, .window = true});
-      const Bystander waits_until_the_machine_is_at_rest;
+      const IdleCounter waits_until_the_machine_is_at_rest;
     }
     std::cout << which.name << std::endl;
     for (const auto &mechanism : mechanisms()) {

@@ -26,9 +26,9 @@ constexpr int kWarmUps = 3;
 constexpr std::size_t kSegments = 64;
 
 /// Ranks of a machine, of a large one, of the largest; and what nobody needs.
-constexpr std::size_t kCrowds[] = {64, 384, 1024, 10'000};
+constexpr std::size_t kManyPeers[] = {64, 384, 1024, 10'000};
 /// The default of a machine that has memory for so many programs, this guest's is not.
-constexpr std::size_t kChunksForCrowds = 32768;
+constexpr std::size_t kChunksForManyPeers = 32768;
 
 struct Case {
   std::string name;
@@ -40,7 +40,7 @@ struct Case {
   bool new_peer = false;   ///< a process that nobody has looked at yet, for each call
   bool as_list = false;    ///< the one segment handed over in a list
   bool new_memory = false; ///< of a known peer, for each call
-  std::size_t crowd = 0;   ///< so many peers in turn
+  std::size_t peers = 0;   ///< so many peers in turn
 };
 
 /// Powers of four: 64 B to 4 MiB.
@@ -98,10 +98,10 @@ std::vector<Case> all_cases()
     add_known(cases, write);
   add_new_memory(cases);
   cases.push_back({.name = "read 64 B 4k, as a list", .bytes = 64, .as_list = true});
-  for (const auto crowd : kCrowds)
-    cases.push_back({.name = "read 64 B 4k, " + std::to_string(crowd) + " peers in turn",
+  for (const auto peers : kManyPeers)
+    cases.push_back({.name = "read 64 B 4k, " + std::to_string(peers) + " peers in turn",
                      .bytes = 64,
-                     .crowd = crowd});
+                     .peers = peers});
   cases.push_back(
       {.name = "read 64 B 4k, strict", .bytes = 64, .contact = Contact::kStrict});
   add_first_contact(cases);
@@ -177,8 +177,8 @@ std::unique_ptr<Peer> new_peer(const Mechanism &mechanism, std::size_t bytes)
 
 int samples_of(const Case &which)
 {
-  if (which.crowd > 0)
-    return which.crowd < 1000 ? 8 : 2;
+  if (which.peers > 0)
+    return which.peers < 1000 ? 8 : 2;
   return which.bytes < 1UL << 20 ? 15 : 7;
 }
 
@@ -193,26 +193,27 @@ std::uint64_t count_known(Meter &meter, const Case &which, const Mechanism &mech
   return least_of(samples_of(which), sample);
 }
 
-using Crowd = std::vector<std::unique_ptr<Peer>>;
+using ManyPeers = std::vector<std::unique_ptr<Peer>>;
 
-Crowd make_crowd(const Case &which)
+ManyPeers make_peers(const Case &which)
 {
-  Crowd crowd(which.crowd);
-  for (auto &peer : crowd)
+  ManyPeers peers(which.peers);
+  for (auto &peer : peers)
     peer =
         std::make_unique<Peer>(Belongings{.bytes = kPage, .huge = false, .window = true});
-  return crowd;
+  return peers;
 }
 
 /// Each sample is a round of all transfers, and what one took on average: a mechanism
 /// that knows some of its peers only does not hide behind those. One call after another,
 /// as programs make them: to prove the bytes of each takes so long that the kernel would
 /// have to be asked anew. They are proven beforehand.
-std::uint64_t count_crowd(Meter &meter, const Case &which, const Mechanism &mechanism,
-                          const Scene &scene, const Crowd &crowd)
+std::uint64_t count_peers_in_turn(Meter &meter, const Case &which,
+                                  const Mechanism &mechanism, const Scene &scene,
+                                  const ManyPeers &peers)
 {
   std::vector<Transfer> transfers;
-  for (const auto &peer : crowd)
+  for (const auto &peer : peers)
     transfers.push_back(scene.between(which, peer->place(which.pages)));
   const auto calls = mechanism.prepare(transfers, which.contact);
   for (std::size_t i = 0; i < calls.size(); ++i)
@@ -261,14 +262,14 @@ std::uint64_t count_first(Meter &meter, const Case &which, const Mechanism &mech
 }
 
 std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
-                    const Scene &scene, const Crowd &crowd)
+                    const Scene &scene, const ManyPeers &peers)
 {
   if (which.contact == Contact::kFirst)
     return count_first(meter, which, mechanism, scene);
   if (which.new_memory)
     return count_new_memory(meter, which, mechanism, scene);
-  if (which.crowd > 0)
-    return count_crowd(meter, which, mechanism, scene, crowd);
+  if (which.peers > 0)
+    return count_peers_in_turn(meter, which, mechanism, scene, peers);
   const auto remote = mechanism.name == "memcpy" ? scene.stand_in(which.pages)
                                                  : scene.known_peer(which.pages);
   return count_known(meter, which, mechanism, scene.between(which, remote));
@@ -278,7 +279,7 @@ std::uint64_t count(Meter &meter, const Case &which, const Mechanism &mechanism,
 bool works_for(const Mechanism &mechanism, const Case &which)
 {
   return (mechanism.name != "memcpy" && mechanism.name != "mapping") ||
-         (which.contact == Contact::kKnown && !which.new_memory && which.crowd == 0);
+         (which.contact == Contact::kKnown && !which.new_memory && which.peers == 0);
 }
 
 } // namespace
@@ -298,9 +299,9 @@ void count_copies(const Selection &selection, Meter &meter, Rows &rows)
       continue;
     std::cout << which.name << std::endl;
     std::optional<Bound> bound;
-    if (which.crowd > 0)
-      bound.emplace(kChunksForCrowds);
-    const Crowd crowd = make_crowd(which);
+    if (which.peers > 0)
+      bound.emplace(kChunksForManyPeers);
+    const ManyPeers peers = make_peers(which);
     for (const auto &mechanism : all) {
       if (!works_for(mechanism, which))
         continue;
@@ -308,7 +309,7 @@ void count_copies(const Selection &selection, Meter &meter, Rows &rows)
                       {"mechanism", mechanism.name},
                       {"bytes", which.bytes},
                       {"pages", name(which.pages)},
-                      {"instructions", count(meter, which, mechanism, scene, crowd)},
+                      {"instructions", count(meter, which, mechanism, scene, peers)},
                       {"segments", which.segments},
                       {"known", which.contact == Contact::kKnown}});
     }

@@ -144,9 +144,9 @@ Contents noise(std::size_t bytes)
 }
 
 /// A peer, and what the module shall know of it.
-class Stage {
+class PreparedPeer {
 public:
-  explicit Stage(const Touch &touch)
+  explicit PreparedPeer(const Touch &touch)
       : touch_(touch), handle_(device_.open_process(peer_.place(touch.pages).pid)),
         contents_(noise(kHugePage))
   {
@@ -305,7 +305,7 @@ Touched count(Meter &meter, const Touch &touch)
 {
   std::optional<Touched> least;
   for (int i = 0; i < kSamples; ++i) {
-    const auto touched = Stage(touch).sample(meter);
+    const auto touched = PreparedPeer(touch).sample(meter);
     if (!least || touched.instructions < least->instructions)
       least = touched;
   }

@@ -4,8 +4,8 @@
 
 #include "release.hpp"
 
-#include "bystander.hpp"
 #include "device.hpp"
+#include "idle_counter.hpp"
 #include "memory.hpp"
 
 #include <sys/mman.h>
@@ -224,7 +224,7 @@ struct Released {
   std::uint64_t gone;
 };
 
-Released count(const Bystander &bystander, const Release &release)
+Released count(const IdleCounter &counter, const Release &release)
 {
   std::ofstream limit("/proc/sys/vm/max_map_count");
   limit << release.number + kOtherMappings << std::flush;
@@ -234,8 +234,8 @@ Released count(const Bystander &bystander, const Release &release)
   Mapper mapper(release, owner->place(Pages::kScattered));
 
   Released released{};
-  released.made = bystander.work([&] { mapper.step(); });
-  released.gone = bystander.work([&] {
+  released.made = counter.work([&] { mapper.step(); });
+  released.gone = counter.work([&] {
     if (release.way == Way::kExit)
       mapper.end();
     else if (release.way == Way::kOwnerExit || release.way == Way::kOwnerEnds)
@@ -260,7 +260,7 @@ std::vector<std::string> release_names()
 
 void count_releases(const Selection &selection, Rows &rows)
 {
-  std::optional<Bystander> bystander;
+  std::optional<IdleCounter> counter;
   for (const auto &release : releases()) {
     const auto add = [&](const std::string &name, std::uint64_t instructions) {
       if (!name.empty() && selection.wants(name))
@@ -275,9 +275,9 @@ void count_releases(const Selection &selection, Rows &rows)
     if (!selection.wants(release.made) && !selection.wants(release.gone))
       continue;
     std::cout << release.gone << std::endl;
-    if (!bystander)
-      bystander.emplace();
-    const auto [made, gone] = count(*bystander, release);
+    if (!counter)
+      counter.emplace();
+    const auto [made, gone] = count(*counter, release);
     add(release.made, made);
     add(release.gone, gone);
   }

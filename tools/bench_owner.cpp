@@ -22,24 +22,24 @@ Problem::Problem(const std::exception &failure)
 
 namespace {
 
-[[noreturn]] void serve(const Setup &setup, Board &board)
+[[noreturn]] void serve(const Setup &setup, Shared &shared)
 {
   std::vector<Sender> senders;
   for (size_t i = 0; i < setup.readers; i++)
-    senders.emplace_back(board.rings[i]);
+    senders.emplace_back(shared.rings[i]);
   for (;;) {
-    syscall(SYS_futex, &board.serving, FUTEX_WAIT, 0, nullptr, nullptr, 0);
+    syscall(SYS_futex, &shared.serving, FUTEX_WAIT, 0, nullptr, nullptr, 0);
     await([&] {
       for (Sender &sender : senders)
         sender.step();
-      return board.serving.load(std::memory_order_relaxed) == 0;
+      return shared.serving.load(std::memory_order_relaxed) == 0;
     });
   }
 }
 
 } // namespace
 
-void own(const Setup &setup, Board &board, int report)
+void own(const Setup &setup, Shared &shared, int report)
 {
   Owned owned = {.pid = getpid(), .memory = nullptr, .window = 0, .problem = {}};
   cma::Context context;
@@ -59,7 +59,7 @@ void own(const Setup &setup, Board &board, int report)
   }
   if (write(report, &owned, sizeof(owned)) != sizeof(owned) || owned.problem)
     _exit(1);
-  serve(setup, board);
+  serve(setup, shared);
 }
 
 } // namespace bench

@@ -31,7 +31,7 @@ struct Setup {
 };
 
 /** In memory that all share; the rings lie behind it. */
-struct Board {
+struct Shared {
   std::atomic<uint32_t> serving{0};             /* the owner polls its rings; a futex */
   alignas(64) std::atomic<uint64_t> arrived{0}; /* readers at the start of a sample */
   Ring *rings = nullptr;                        /* one for each who reads */
@@ -71,10 +71,10 @@ struct Answer {
 };
 
 /** Tells report of its memory, and serves its rings when it is told to. */
-[[noreturn]] void own(const Setup &setup, Board &board, int report);
+[[noreturn]] void own(const Setup &setup, Shared &shared, int report);
 
 /** Carries out what comes from orders. number: its own among those who read. */
-[[noreturn]] void read(const Setup &setup, const Owned &owned, Board &board,
+[[noreturn]] void read(const Setup &setup, const Owned &owned, Shared &shared,
                        size_t number, int orders);
 
 } // namespace bench

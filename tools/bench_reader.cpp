@@ -29,13 +29,13 @@ uint64_t now()
 
 class Reader {
 public:
-  Reader(const Setup &setup, const Owned &owned, Board &board, size_t number)
-      : setup{setup}, board{&board}, to{make_memory(setup.span, setup.pages)},
+  Reader(const Setup &setup, const Owned &owned, Shared &shared, size_t number)
+      : setup{setup}, shared{&shared}, to{make_memory(setup.span, setup.pages)},
         ground{.owner = owned.pid,
                .remote = owned.memory,
                .span = setup.span,
                .window = owned.window,
-               .ring = &board.rings[number],
+               .ring = &shared.rings[number],
                .here = make_memory(setup.span, setup.pages, setup.home)},
         ways(kinds().size())
   {
@@ -78,8 +78,8 @@ private:
 
   void arrive(const Order &order)
   {
-    board->arrived.fetch_add(1, std::memory_order_acq_rel);
-    await([&] { return board->arrived.load(std::memory_order_acquire) >= order.start; });
+    shared->arrived.fetch_add(1, std::memory_order_acq_rel);
+    await([&] { return shared->arrived.load(std::memory_order_acquire) >= order.start; });
   }
 
   void compare(const Order &order) const
@@ -90,7 +90,7 @@ private:
   }
 
   const Setup &setup;
-  Board *board;
+  Shared *shared;
   char *to;
   Ground ground;
   std::vector<std::unique_ptr<Way>> ways;
@@ -98,14 +98,15 @@ private:
 
 } // namespace
 
-void read(const Setup &setup, const Owned &owned, Board &board, size_t number, int orders)
+void read(const Setup &setup, const Owned &owned, Shared &shared, size_t number,
+          int orders)
 {
   Answer answer = {};
   std::unique_ptr<Reader> reader;
   try {
     if (!setup.processors.empty())
       pin(setup.processors[number + 1]);
-    reader = std::make_unique<Reader>(setup, owned, board, number);
+    reader = std::make_unique<Reader>(setup, owned, shared, number);
   } catch (const std::exception &failure) {
     answer.problem = Problem(failure);
   }

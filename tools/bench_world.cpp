@@ -61,9 +61,9 @@ Type *share(size_t number)
 
 } // namespace
 
-World::World(Setup wanted) : setup{std::move(wanted)}, board{share<Board>(1)}
+World::World(Setup wanted) : setup{std::move(wanted)}, shared{share<Shared>(1)}
 {
-  board->rings = share<Ring>(setup.readers);
+  shared->rings = share<Ring>(setup.readers);
   start_owner();
   for (size_t i = 0; i < setup.readers; i++)
     start_reader(i);
@@ -80,8 +80,8 @@ World::~World()
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
   }
-  munmap(board->rings, setup.readers * sizeof(Ring));
-  munmap(board, sizeof(Board));
+  munmap(shared->rings, setup.readers * sizeof(Ring));
+  munmap(shared, sizeof(Shared));
 }
 
 void World::start_owner()
@@ -91,7 +91,7 @@ void World::start_owner()
     fail("pipe2");
   const pid_t child = fork_child();
   if (child == 0)
-    own(setup, *board, ends[1]);
+    own(setup, *shared, ends[1]);
   children.push_back(child);
   close(ends[1]);
   const ssize_t got = ::read(ends[0], &owned, sizeof(owned));
@@ -112,7 +112,7 @@ void World::start_reader(size_t number)
     for (const int other : sockets)
       close(other);
     close(ends[0]);
-    bench::read(setup, owned, *board, number, ends[1]);
+    bench::read(setup, owned, *shared, number, ends[1]);
   }
   children.push_back(child);
   close(ends[1]);
@@ -150,11 +150,11 @@ double World::sample(size_t kind, size_t length, uint64_t &times)
   const uint64_t walk = Walk(length, setup.span).steps();
   times = (times + walk - 1) / walk * walk;
   arrivals += setup.readers;
-  board->serving = kinds()[kind].ring ? 1 : 0;
-  syscall(SYS_futex, &board->serving, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  shared->serving = kinds()[kind].ring ? 1 : 0;
+  syscall(SYS_futex, &shared->serving, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   const auto all =
       carry_out({.kind = kind, .length = length, .times = times, .start = arrivals});
-  board->serving = 0;
+  shared->serving = 0;
   uint64_t begin = UINT64_MAX;
   uint64_t end = 0;
   for (const Answer &answer : all) {

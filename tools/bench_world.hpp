@@ -41,7 +41,7 @@ private:
   std::vector<Answer> carry_out(const Order &order);
 
   const Setup setup;
-  Board *board;
+  Shared *shared;
   Owned owned = {};
   uint64_t arrivals = 0;
   std::vector<pid_t> children;

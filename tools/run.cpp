@@ -67,7 +67,7 @@ void please_sanitizers()
 }
 
 /* It runs all the same, and what it starts may take part. */
-void warn_of_bystander(const std::string &command)
+void warn_of_unserved(const std::string &command)
 {
   auto program = find_program(command);
   std::string why = program ? why_not_preloaded(*program) : "";
@@ -102,7 +102,7 @@ void run(std::vector<std::string> command, const std::string &policy, bool verbo
   std::string path = find_library();
   if (verbose)
     tell(path);
-  warn_of_bystander(command[0]);
+  warn_of_unserved(command[0]);
   preload(path);
   please_sanitizers();
   set_policy(policy);

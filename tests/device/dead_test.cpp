@@ -21,7 +21,7 @@
 namespace cma_test {
 namespace {
 
-constexpr size_t crowd = 100;
+constexpr size_t processes = 100;
 
 /// How many mm_structs the kernel has.
 size_t address_spaces()
@@ -37,7 +37,7 @@ size_t address_spaces()
   return used;
 }
 
-/// Memory that each process of a crowd has of its own, at the same address.
+/// Memory that each of many processes has of its own, at the same address.
 struct Own {
   pid_t pid;
   int64_t window;
@@ -93,12 +93,12 @@ protected:
     return static_cast<int32_t>(device.open(CMA_PEER_PID, pid).result);
   }
 
-  /// Let a crowd live, get hold of each with this, and let it die: what it leaves is to
-  /// be gone while all is held that was got hold of.
+  /// Let many processes live, get hold of each with this, and let them die: what they
+  /// leave is to be gone while all is held that was got hold of.
   void expect_given_back(
       const std::function<void(pid_t)> &hold, const std::function<void()> &first = [] {})
   {
-    for (size_t i = 0; i < crowd; i++) {
+    for (size_t i = 0; i < processes; i++) {
       begin_one(first);
       if (HasFatalFailure())
         return;
@@ -107,11 +107,11 @@ protected:
     const size_t most = address_spaces();
     size_t now = most;
     end();
-    for (int wait = 0; wait < 100 && now + crowd * 3 / 4 > most; wait++) {
+    for (int wait = 0; wait < 100 && now + processes * 3 / 4 > most; wait++) {
       usleep(100'000);
       now = address_spaces();
     }
-    EXPECT_LE(now + crowd * 3 / 4, most);
+    EXPECT_LE(now + processes * 3 / 4, most);
   }
 
   Own *own = nullptr;

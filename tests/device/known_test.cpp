@@ -4,8 +4,8 @@
  * (CMA_COPY_KNOWN), that what it knows is asked about again in time, and that it takes
  * none for another, however many there are.
  */
-#include "support/crowd.hpp"
 #include "support/parameter.hpp"
+#include "support/many_peers.hpp"
 #include "support/persona.hpp"
 
 #include <chrono>
@@ -147,19 +147,19 @@ TEST_F(Known, ARefusedPeerIsAskedAboutAgain)
   }
 }
 
-TEST(KnownCrowd, EachIsKnown)
+TEST(KnownMany, EachIsKnown)
 {
   constexpr size_t size = 700;
-  const Crowd crowd(size);
+  const ManyPeers peers(size);
   const Device device;
   for (size_t i = 0; i < size; i++)
-    ASSERT_EQ(read_word(device, crowd[i]), gives(crowd.word_of(i)));
+    ASSERT_EQ(read_word(device, peers[i]), gives(peers.word_of(i)));
   size_t strangers = 0;
   for (size_t i = 0; i < size; i++) {
-    const Outcome outcome = read_word(device, crowd[i], CMA_COPY_KNOWN);
+    const Outcome outcome = read_word(device, peers[i], CMA_COPY_KNOWN);
     strangers += outcome == fails(EAGAIN);
     if (outcome.error == 0) {
-      ASSERT_EQ(outcome.result, crowd.word_of(i));
+      ASSERT_EQ(outcome.result, peers.word_of(i));
     }
   }
   EXPECT_EQ(strangers, 0U);

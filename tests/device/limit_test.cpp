@@ -84,9 +84,9 @@ TEST_F(Limit, OneSegmentTooMany)
   const size_t many = info.max_iov_many + 1;
   const auto local = cut(twin.local().base(), size, 1);
   const auto remote = cut(twin.remote().base(), size, 1);
-  const auto crowd = cut(twin.remote().base(), size, many);
+  const auto segments = cut(twin.remote().base(), size, many);
   for (const uint32_t flags : {0U, CMA_COPY_MANY, CMA_COPY_MANY | CMA_COPY_LARGE}) {
-    EXPECT_EQ(by(Route::Pid, {false, local, crowd, flags}), fails(EINVAL));
+    EXPECT_EQ(by(Route::Pid, {false, local, segments, flags}), fails(EINVAL));
     EXPECT_EQ(by(Route::Pid, {true, cut(twin.local().base(), size, many), remote, flags}),
               fails(EINVAL));
   }

@@ -35,11 +35,11 @@ long discard(uintptr_t address, size_t length)
 }
 
 /// Lies in memory that all processes of a test share at one address.
-struct Board {
-  static Board &make()
+struct Shared {
+  static Shared &make()
   {
     return *new (reinterpret_cast<void *>(make_memory(Kind::SharedAnonymous, page)))
-        Board;
+        Shared;
   }
 
   std::atomic<bool> stop = false;
@@ -48,13 +48,13 @@ struct Board {
   std::atomic<uint64_t> foreign = 0; ///< words it saw that never were in what it maps
 };
 
-/// Processes that map and unmap the owner's memory until the board says stop: somebody
+/// Processes that map and unmap the owner's memory until they are told to stop: somebody
 /// always has, or waits for, the lock of those who map it.
 class Busy {
 public:
-  Busy(Board &board, pid_t owner, uintptr_t base, int count) : board_(board)
+  Busy(Shared &common, pid_t owner, uintptr_t base, int count) : common_(common)
   {
-    Board *const shared = &board;
+    Shared *const shared = &common;
     for (int i = 0; i < count; i++) {
       peers_.push_back(std::make_unique<Peer>());
       peers_.back()->post([=]() -> long {
@@ -65,12 +65,12 @@ public:
         return 0;
       });
     }
-    while (board.busy < count)
+    while (common.busy < count)
       usleep(1000);
   }
   Busy(const Busy &) = delete;
   Busy &operator=(const Busy &) = delete;
-  ~Busy() { board_.stop = true; }
+  ~Busy() { common_.stop = true; }
 
 private:
   static void map_and_unmap(int fd, int32_t handle, uintptr_t base)
@@ -83,13 +83,13 @@ private:
       munmap(one, page);
   }
 
-  Board &board_;
+  Shared &common_;
   std::vector<std::unique_ptr<Peer>> peers_;
 };
 
 class MapRace : public Map {
 protected:
-  Board &board = Board::make();
+  Shared &common = Shared::make();
 };
 
 struct Range {
@@ -125,7 +125,7 @@ const std::array meetings = {
 };
 
 /// Shows what is before and behind the page very often, and watches the page.
-long watch(Board &board, pid_t owner, uintptr_t base)
+long watch(Shared &common, pid_t owner, uintptr_t base)
 {
   constexpr int many = 1500;
   const OwnMapping mapping(owner, base + watched, page);
@@ -140,14 +140,14 @@ long watch(Board &board, pid_t owner, uintptr_t base)
   const OwnMapping below(owner, base + low.offset, low.length, PROT_READ);
   const OwnMapping behind(owner, base + high.offset, high.length, PROT_READ);
   volatile uint64_t *word = word_at(reinterpret_cast<uintptr_t>(mapping.at(0)));
-  while (!board.stop) {
+  while (!common.stop) {
     // Or nothing would be known of them any more, and nothing to be hidden.
     static_cast<void>(*below.at(0) + *behind.at(0) + *behind.at(some / 2));
     const uint64_t now = *word;
-    board.last = now;
+    common.last = now;
     if (now == 0 || now == shown)
       continue;
-    board.foreign++;
+    common.foreign++;
     *word = intruder;
   }
   return 0;
@@ -155,7 +155,7 @@ long watch(Board &board, pid_t owner, uintptr_t base)
 
 /// As soon as the discard of the page is through it may be anybody's. How many words were
 /// stored to in memory that nobody maps.
-long discard_together(Board &board, uintptr_t base, const Meeting &meeting)
+long discard_together(Shared &common, uintptr_t base, const Meeting &meeting)
 {
   const uintptr_t own = make_memory(Kind::Anonymous, some);
   const auto discard_range = [=](Range range) {
@@ -166,7 +166,7 @@ long discard_together(Board &board, uintptr_t base, const Meeting &meeting)
   for (const int round : Rounds(5, meeting.rounds, std::chrono::seconds(10))) {
     for (size_t i = 0; i < huge_page; i += page)
       *word_at(base + i) = shown;
-    for (int wait = 0; board.last != shown && wait < 1000; wait++)
+    for (int wait = 0; common.last != shown && wait < 1000; wait++)
       usleep(100);
     std::thread before(discard_range, meeting.before);
     usleep(2000);
@@ -190,7 +190,7 @@ class MapMeeting : public MapRace, public testing::WithParamInterface<Meeting> {
 TEST_P(MapMeeting, NobodyHasAPageBackThatIsStillShown)
 {
   start(Kind::Anonymous, huge_page);
-  Board *const shared = &board;
+  Shared *const shared = &common;
   const pid_t pid = owner->pid();
   const uintptr_t from = base;
   const Meeting meeting = GetParam();
@@ -198,12 +198,12 @@ TEST_P(MapMeeting, NobodyHasAPageBackThatIsStillShown)
     return madvise(reinterpret_cast<void *>(from), huge_page, MADV_NOHUGEPAGE);
   });
   Peer mapper;
-  const Busy busy(board, pid, base, meeting.others);
+  const Busy busy(common, pid, base, meeting.others);
   mapper.post([=] { return watch(*shared, pid, from); });
   EXPECT_EQ(owner->call([=] { return discard_together(*shared, from, meeting); }), 0);
-  board.stop = true;
+  common.stop = true;
   EXPECT_EQ(mapper.answer(), 0);
-  EXPECT_EQ(board.foreign, 0);
+  EXPECT_EQ(common.foreign, 0);
 }
 INSTANTIATE_TEST_SUITE_P(Discards, MapMeeting, testing::ValuesIn(meetings),
                          [](const auto &info) { return std::string(info.param.name); });
@@ -322,7 +322,7 @@ TEST_F(MapBusy, UnmappedPagesAreGoneAtOnce)
 {
   start();
   const Mapping mapping = whole();
-  const Busy busy(board, owner->pid(), base, processes);
+  const Busy busy(common, owner->pid(), base, processes);
   const uintptr_t at = base;
   repeat([&](uint8_t value) {
     owner_byte(page, value);
@@ -338,7 +338,7 @@ TEST_F(MapBusy, ProtectedPagesAreNotStoredToAnyMore)
 {
   start();
   const Mapping mapping = whole();
-  const Busy busy(board, owner->pid(), base, processes);
+  const Busy busy(common, owner->pid(), base, processes);
   const uintptr_t at = base;
   repeat([&](uint8_t value) {
     EXPECT_TRUE(mapping.store(page, value));
@@ -358,7 +358,7 @@ TEST_F(MapBusy, DiscardedPagesGoAndNoneIsKept)
   const uintptr_t at = base;
   const int64_t before = available();
   {
-    const Busy busy(board, owner->pid(), base, processes);
+    const Busy busy(common, owner->pid(), base, processes);
     repeat([&](uint8_t value) {
       owner->call([=]() -> long {
         for (size_t i = 0; i < length; i += page)
@@ -386,7 +386,7 @@ TEST_F(MapBusy, StoresToPagesOfAFileAreKept)
   if (IsSkipped())
     return;
   const Mapping mapping = whole();
-  const Busy busy(board, owner->pid(), base, processes);
+  const Busy busy(common, owner->pid(), base, processes);
   const uintptr_t at = base;
   repeat([&](uint8_t value) {
     // The mapper never stops to store, whatever becomes of the owner's page tables.
@@ -414,10 +414,10 @@ TEST_F(MapBusy, AnOwnerThatEndsShowsNothing)
 {
   for ([[maybe_unused]] const int round : Rounds(3, 10, std::chrono::seconds(10))) {
     start();
-    board.stop = false;
-    board.busy = 0;
+    common.stop = false;
+    common.busy = 0;
     const Mapping mapping = whole();
-    const Busy busy(board, owner->pid(), base, processes / 2);
+    const Busy busy(common, owner->pid(), base, processes / 2);
     for (size_t i = 0; i < size; i += page)
       ASSERT_TRUE(mapping.store(i, 7));
     owner->kill(SIGKILL);

@@ -249,11 +249,11 @@ TEST_F(Reduce, WhoMayNotReadIsRefused)
 
 TEST_F(Reduce, SixtyFourPeers)
 {
-  std::vector<std::unique_ptr<Peer>> crowd;
+  std::vector<std::unique_ptr<Peer>> processes;
   const uintptr_t base = twin.local().base();
   for (int64_t i = 0; i < CMA_MAX_OPERANDS; i++) {
-    crowd.push_back(std::make_unique<Peer>());
-    crowd.back()->call([=] {
+    processes.push_back(std::make_unique<Peer>());
+    processes.back()->call([=] {
       std::fill_n(reinterpret_cast<int64_t *>(base), size / 8, (i + 1) << (i % 40));
       return 0L;
     });
@@ -263,8 +263,8 @@ TEST_F(Reduce, SixtyFourPeers)
     total += (i + 1) << (i % 40);
   for (const Context *context : {&device, &syscalls}) {
     std::vector<cma_peer> peers;
-    peers.reserve(crowd.size());
-    for (const auto &peer : crowd)
+    peers.reserve(processes.size());
+    for (const auto &peer : processes)
       peers.push_back(cma_handle(cma_handle_open(context->get(), cma_pid(peer->pid()))));
     twin.local().put(std::vector<uint8_t>(size));
     ASSERT_EQ(sum(context->get(), peers, base, size), static_cast<ssize_t>(size / 8));

@@ -232,41 +232,41 @@ TEST_F(RevokedWindow, ADeadOwnersMemoryIsNotKept)
 }
 
 /// What an owner and those who copy tell each other.
-struct Board {
+struct Shared {
   std::atomic<long> name;
   std::atomic<long> copies;
   std::atomic<bool> over;
 };
 
 /// Writes through each window that there is, until it ends.
-void write_on(const Device &device, Board &board, uintptr_t from, size_t length)
+void write_on(const Device &device, Shared &common, uintptr_t from, size_t length)
 {
-  while (!board.over) {
-    const long name = board.name;
+  while (!common.over) {
+    const long name = common.name;
     const int handle = name > 0 ? open_window(device, name) : -1;
     if (handle < 0) {
       std::this_thread::yield();
       continue;
     }
-    while (!board.over && copy(device, handle, true, from, 0, length).result > 0)
-      board.copies++;
+    while (!common.over && copy(device, handle, true, from, 0, length).result > 0)
+      common.copies++;
     device.close(handle);
   }
 }
 
 /// In the owner: how many of the windows that it makes and ends are written through after
 /// their end.
-long count_late(Board &board, uintptr_t base, size_t length)
+long count_late(Shared &common, uintptr_t base, size_t length)
 {
   long late = 0;
   for (const int round : Rounds(5, 60, std::chrono::seconds(5))) {
     auto *bytes = reinterpret_cast<uint8_t *>(base);
     const long name = create(base, length);
-    const long before = board.copies;
-    board.name = name;
-    while (board.copies < before + 2 + round % 3 && !board.over)
+    const long before = common.copies;
+    common.name = name;
+    while (common.copies < before + 2 + round % 3 && !common.over)
       usleep(100 + round);
-    board.name = 0;
+    common.name = 0;
     if (destroy(name) != 0)
       return -1;
     std::fill_n(bytes, length, 0);
@@ -289,21 +289,21 @@ TEST_P(LateBytes, NoneMovesOnceDestroyHasReturned)
   const uintptr_t memory = make_memory(Kind::Anonymous, length);
   const uintptr_t from = make_memory(Kind::Anonymous, length);
   std::fill_n(reinterpret_cast<uint8_t *>(from), length, 0xff);
-  auto *board = static_cast<Board *>(
+  auto *common = static_cast<Shared *>(
       mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   Peer owner;
-  owner.post([board, memory, size = length] {
+  owner.post([common, memory, size = length] {
     std::fill_n(reinterpret_cast<uint8_t *>(memory), size, 1);
-    return count_late(*board, memory, size);
+    return count_late(*common, memory, size);
   });
   const Device device;
   std::thread copier(
-      [&device, board, from, size = length] { write_on(device, *board, from, size); });
+      [&device, common, from, size = length] { write_on(device, *common, from, size); });
   EXPECT_EQ(owner.answer(), 0);
-  board->over = true;
+  common->over = true;
   copier.join();
-  EXPECT_GT(board->copies, 0);
-  munmap(board, page);
+  EXPECT_GT(common->copies, 0);
+  munmap(common, page);
   unmap(memory, length);
   unmap(from, length);
 }

@@ -310,7 +310,7 @@ const Row last_rows[] = {
 class Verdict : public testing::TestWithParam<Row> {
 protected:
   const Row &row = GetParam();
-  Board &board = Board::fresh();
+  Answers &answers = Answers::fresh();
 
   /// The target's pid as the test sees it; the object that keeps it alive.
   std::optional<Peer> target;
@@ -395,33 +395,33 @@ TEST_P(Verdict, IsTheKernels)
     GTEST_SKIP() << missing;
 
   const pid_t pid = whom(caller);
-  caller.call([=, &board = board]() -> long {
-    board.judge(pid);
+  caller.call([=, &answers = answers]() -> long {
+    answers.judge(pid);
     return 0;
   });
   const Outcome expected =
-      row.expected == 0 ? gives(sizeof(Board::Words)) : fails(row.expected);
-  board.expect(Route::Syscall, expected);
+      row.expected == 0 ? gives(sizeof(Answers::Words)) : fails(row.expected);
+  answers.expect(Route::Syscall, expected);
   for (const Route route : device_routes)
-    board.expect(route, expected);
+    answers.expect(route, expected);
 }
 
 /// The one known difference, on the safe side: procfs cannot be asked about a capability
 /// that is permitted and not effective without lending it.
 TEST(KnownDifference, SysPtracePermittedOnBothSidesIsRefused)
 {
-  Board &board = Board::fresh();
+  Answers &answers = Answers::fresh();
   const auto step = [] { alice_with_ptrace_permitted(0); };
   Peer target(step);
   Peer caller(step);
   const pid_t pid = target.pid();
-  caller.call([=, &board]() -> long {
-    board.judge(pid);
+  caller.call([=, &answers]() -> long {
+    answers.judge(pid);
     return 0;
   });
-  board.expect(Route::Syscall, gives(sizeof(Board::Words)));
+  answers.expect(Route::Syscall, gives(sizeof(Answers::Words)));
   for (const Route route : device_routes)
-    board.expect(route, fails(EPERM));
+    answers.expect(route, fails(EPERM));
 }
 
 std::string row_name(const testing::TestParamInfo<Row> &info)

@@ -141,12 +141,12 @@ TEST_F(Window, IsOfNobodyOnceItsOwnersMemoryIsGone)
   // A child keeps the file open, and the window with it.
   const long child = owner->call([]() -> long {
     owners_file();
-    const pid_t keeper = fork();
-    if (keeper == 0) {
+    const pid_t child = fork();
+    if (child == 0) {
       pause();
       _exit(0);
     }
-    return keeper;
+    return child;
   });
   ASSERT_GT(child, 0);
   EXPECT_GT(open_window(device, name).result, 0);

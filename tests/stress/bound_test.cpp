@@ -3,7 +3,7 @@
  * The cache within bounds: eviction, reclaim, unloading, and owners that come
  * and go by the thousand.
  */
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 
 const Plan busy = {.pages = 4096,
                    .author = {Op::Unmap, Op::DontNeed, Op::Remap},
-                   .keeper = {Op::Fork},
+                   .mover = {Op::Fork},
                    .writer = true};
 
 /// A scenario with more chunks in use than may be kept.
@@ -31,8 +31,8 @@ void run_evicting(const char *parameter, const char *value)
   if (!limit)
     GTEST_SKIP() << "the module has no parameter " << parameter;
   const uint64_t before = counter("evictions").value_or(0);
-  Stage stage(busy);
-  stage.run();
+  Scenario scenario(busy);
+  scenario.run();
   EXPECT_GT(counter("evictions").value_or(0), before + 5);
 }
 
@@ -55,12 +55,12 @@ TEST(Bound, NoChunks)
   Plan plan = busy;
   plan.mapped = false; // what is mapped has to be cached
   plan.milliseconds = 1500;
-  Stage stage(plan);
-  stage.start_traffic();
-  stage.start_owner();
-  stage.finish_traffic();
-  stage.finish_owner();
-  EXPECT_EQ(stage.board().findings(), 0U);
+  Scenario scenario(plan);
+  scenario.start_traffic();
+  scenario.start_owner();
+  scenario.finish_traffic();
+  scenario.finish_owner();
+  EXPECT_EQ(scenario.oracle().findings(), 0U);
   EXPECT_EQ(counter("fills"), before);
 }
 
@@ -84,15 +84,15 @@ TEST(Bound, Reclaim)
   const Cgroup cgroup;
   if (!cgroup || !cgroup.set("memory.high", "10M"))
     GTEST_SKIP() << "no memory cgroups here";
-  ASSERT_TRUE(cgroup.add(getpid())); // and so all peers of the stage
+  ASSERT_TRUE(cgroup.add(getpid())); // and so all peers of the scenario
   const uint64_t before = cgroup.number("memory.events", "high");
   const uint64_t swapped = vm_event("pswpout");
   {
     Plan plan = busy;
-    plan.keeper = {Op::Fork, Op::PageOut};
-    Stage stage(plan);
-    stage.board().hungry = true;
-    stage.run();
+    plan.mover = {Op::Fork, Op::PageOut};
+    Scenario scenario(plan);
+    scenario.oracle().hungry = true;
+    scenario.run();
   }
   put_value("/sys/fs/cgroup/cgroup.procs", std::to_string(getpid()));
   EXPECT_GT(cgroup.number("memory.events", "high"), before);
@@ -103,31 +103,31 @@ TEST(Bound, Reclaim)
 TEST(Bound, Shrinker)
 {
   const uint64_t before = counter("evictions").value_or(0);
-  Stage stage(busy);
-  Board &board = stage.board();
-  stage.start_traffic();
-  stage.start_owner();
-  while (board.running()) {
-    const uint64_t copies = board.copies + 20;
-    const uint64_t changes = board.changes() + 5;
-    while (board.running() && (board.copies < copies || board.changes() < changes))
+  Scenario scenario(busy);
+  Oracle &oracle = scenario.oracle();
+  scenario.start_traffic();
+  scenario.start_owner();
+  while (oracle.running()) {
+    const uint64_t copies = oracle.copies + 20;
+    const uint64_t changes = oracle.changes() + 5;
+    while (oracle.running() && (oracle.copies < copies || oracle.changes() < changes))
       usleep(5000);
     put_value("/proc/sys/vm/drop_caches", "2");
   }
-  stage.finish_traffic();
-  stage.finish_owner();
-  stage.expect_sound();
+  scenario.finish_traffic();
+  scenario.finish_owner();
+  scenario.expect_sound();
   EXPECT_GT(counter("evictions").value_or(0), before) << "reclaim got nothing";
 }
 
-constexpr size_t crowd = 20;
+constexpr size_t processes = 20;
 
 /// Children that have our memory, for as long as it takes to copy that from each.
 void meet_some(const Device &device, const Buffer &theirs, const Buffer &mine,
                size_t bytes)
 {
-  std::array<pid_t, crowd> children{};
-  std::array<int32_t, crowd> handles{};
+  std::array<pid_t, processes> children{};
+  std::array<int32_t, processes> handles{};
   for (pid_t &child : children) {
     child = fork();
     if (child == 0) {
@@ -135,7 +135,7 @@ void meet_some(const Device &device, const Buffer &theirs, const Buffer &mine,
       _exit(0);
     }
   }
-  for (size_t i = 0; i < crowd; i++) {
+  for (size_t i = 0; i < processes; i++) {
     const Fd pidfd(pidfd_open(children.at(i)));
     const Target target = names_of(device, children.at(i), pidfd);
     handles.at(i) = target.handle;
@@ -183,7 +183,7 @@ void meet(const Device &device, size_t count)
   const Buffer theirs(bytes);
   const Buffer mine(bytes);
   std::fill_n(theirs.words(), bytes / sizeof(uint64_t), 1);
-  for (size_t met = 0; met < count; met += crowd)
+  for (size_t met = 0; met < count; met += processes)
     meet_some(device, theirs, mine, bytes);
 }
 
@@ -194,7 +194,7 @@ TEST(Bound, PeersThatComeAndGo)
   constexpr size_t verdicts = 256;
   constexpr size_t slack = 40;
   const Device device;
-  meet(device, crowd);
+  meet(device, processes);
   const Footprint before;
   meet(device, verdicts + 2 * slack);
   EXPECT_FALSE(
@@ -203,10 +203,11 @@ TEST(Bound, PeersThatComeAndGo)
 
 TEST(Bound, PeersOfAClosedFile)
 {
-  meet(Device(), crowd);
+  meet(Device(), processes);
   const Footprint before;
-  meet(Device(), 4 * crowd);
-  EXPECT_FALSE(settled(before, crowd, 2 * crowd).exceeds(before, crowd, 2 * crowd));
+  meet(Device(), 4 * processes);
+  EXPECT_FALSE(settled(before, processes, 2 * processes)
+                   .exceeds(before, processes, 2 * processes));
 }
 
 TEST(Bound, UnloadsAfterUse)
@@ -215,8 +216,8 @@ TEST(Bound, UnloadsAfterUse)
   plan.milliseconds = 1000;
   for (int round = 0; round < 2; round++) {
     {
-      Stage stage(plan);
-      stage.run();
+      Scenario scenario(plan);
+      scenario.run();
     }
     ASSERT_EQ(system("modprobe -r cma"), 0) << "something still holds the module";
     ASSERT_EQ(system("modprobe cma && chmod 0666 /dev/cma"), 0);

@@ -4,7 +4,7 @@
  * all at once, while others read and write it. Each scenario also expects that
  * what it is about did happen.
  */
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <gtest/gtest.h>
@@ -30,45 +30,45 @@ struct EagerMerging {
 
 TEST(Change, Nothing)
 {
-  Stage stage({.author_us = 500, .writer = true, .milliseconds = 1500});
-  stage.run();
+  Scenario scenario({.author_us = 500, .writer = true, .milliseconds = 1500});
+  scenario.run();
 }
 
 TEST(Change, Fork)
 {
-  Stage stage({.keeper = {Op::Fork}, .must = {Op::Fork}, .writer = true});
-  stage.run();
+  Scenario scenario({.mover = {Op::Fork}, .must = {Op::Fork}, .writer = true});
+  scenario.run();
 }
 
 TEST(Change, Unmap)
 {
-  Stage stage({.author = {Op::Unmap}, .must = {Op::Unmap}});
-  stage.run();
+  Scenario scenario({.author = {Op::Unmap}, .must = {Op::Unmap}});
+  scenario.run();
 }
 
 TEST(Change, Remap)
 {
-  Stage stage({.author = {Op::Remap}, .must = {Op::Remap}});
-  stage.run();
+  Scenario scenario({.author = {Op::Remap}, .must = {Op::Remap}});
+  scenario.run();
 }
 
 TEST(Change, Protect)
 {
   const Ops ops = {Op::Forbid, Op::Shield};
-  Stage stage({.author = ops, .must = ops, .writer = true});
-  stage.run();
+  Scenario scenario({.author = ops, .must = ops, .writer = true});
+  scenario.run();
 }
 
 TEST(Change, DontNeed)
 {
-  Stage stage({.author = {Op::DontNeed}, .must = {Op::DontNeed}, .writer = true});
-  stage.run();
+  Scenario scenario({.author = {Op::DontNeed}, .must = {Op::DontNeed}, .writer = true});
+  scenario.run();
 }
 
 TEST(Change, Free)
 {
-  Stage stage({.author = {Op::Free}, .must = {Op::Free}, .writer = true});
-  stage.run();
+  Scenario scenario({.author = {Op::Free}, .must = {Op::Free}, .writer = true});
+  scenario.run();
 }
 
 TEST(Change, Collapse)
@@ -77,24 +77,24 @@ TEST(Change, Collapse)
     GTEST_SKIP() << "this kernel knows no huge pages";
   const EagerCollapse eager;
   const Ops ops = {Op::Collapse, Op::Split};
-  Stage stage({.author = {Op::DontNeed}, .keeper = ops, .must = ops});
-  stage.run();
+  Scenario scenario({.author = {Op::DontNeed}, .mover = ops, .must = ops});
+  scenario.run();
 }
 
 TEST(Change, Migrate)
 {
   if (numa_nodes() < 2)
     GTEST_SKIP() << "this guest has one NUMA node";
-  Stage stage({.keeper = {Op::Migrate}, .must = {Op::Migrate}, .writer = true});
-  stage.run();
+  Scenario scenario({.mover = {Op::Migrate}, .must = {Op::Migrate}, .writer = true});
+  scenario.run();
 }
 
 TEST(Change, Swap)
 {
   if (!has_swap())
     GTEST_SKIP() << "this guest has no swap";
-  Stage stage({.keeper = {Op::PageOut}, .must = {Op::PageOut}, .writer = true});
-  stage.run();
+  Scenario scenario({.mover = {Op::PageOut}, .must = {Op::PageOut}, .writer = true});
+  scenario.run();
 }
 
 TEST(Change, Merge)
@@ -102,58 +102,61 @@ TEST(Change, Merge)
   const EagerMerging eager;
   if (!eager.run)
     GTEST_SKIP() << "this kernel merges no pages";
-  Stage stage({.pages = 1024,
-               .keeper = {Op::Merge},
-               .must = {Op::Merge},
-               .author_us = 60000,
-               .uniform = true,
-               .milliseconds = 4000});
-  stage.run();
+  Scenario scenario({.pages = 1024,
+                     .mover = {Op::Merge},
+                     .must = {Op::Merge},
+                     .author_us = 60000,
+                     .uniform = true,
+                     .milliseconds = 4000});
+  scenario.run();
 }
 
 TEST(Change, Truncate)
 {
-  Stage stage({.kind = Kind::Memfd, .author = {Op::Truncate}, .must = {Op::Truncate}});
-  stage.run();
+  Scenario scenario(
+      {.kind = Kind::Memfd, .author = {Op::Truncate}, .must = {Op::Truncate}});
+  scenario.run();
 }
 
 TEST(Change, Punch)
 {
-  Stage stage(
+  Scenario scenario(
       {.kind = Kind::Memfd, .author = {Op::Punch}, .must = {Op::Punch}, .writer = true});
-  stage.run();
+  scenario.run();
 }
 
 TEST(Change, File)
 {
-  Stage stage({.kind = Kind::Memfd,
-               .author = {Op::Truncate, Op::Punch, Op::Unmap, Op::DontNeed, Op::Forbid},
-               .keeper = {Op::Migrate, Op::PageOut},
-               .writer = true});
-  stage.run();
+  Scenario scenario(
+      {.kind = Kind::Memfd,
+       .author = {Op::Truncate, Op::Punch, Op::Unmap, Op::DontNeed, Op::Forbid},
+       .mover = {Op::Migrate, Op::PageOut},
+       .writer = true});
+  scenario.run();
 }
 
 /// The system call by itself: what is red here is wrong with the tests.
 TEST(Change, JudgedByTheSystemCall)
 {
-  Stage stage({.author = all_author_ops,
-               .keeper = {Op::Fork, Op::Migrate, Op::PageOut, Op::Collapse, Op::Split},
-               .writer = true,
-               .device = false});
-  stage.run();
+  Scenario scenario(
+      {.author = all_author_ops,
+       .mover = {Op::Fork, Op::Migrate, Op::PageOut, Op::Collapse, Op::Split},
+       .writer = true,
+       .device = false});
+  scenario.run();
 }
 
 TEST(Change, Everything)
 {
   const EagerCollapse collapse;
   const EagerMerging merging;
-  Stage stage(
+  Scenario scenario(
       {.author = all_author_ops,
-       .keeper = {Op::Fork, Op::Migrate, Op::PageOut, Op::Collapse, Op::Split, Op::Merge},
+       .mover = {Op::Fork, Op::Migrate, Op::PageOut, Op::Collapse, Op::Split, Op::Merge},
        .must = {Op::Fork, Op::Unmap, Op::Remap, Op::Forbid, Op::DontNeed, Op::Free},
        .writer = true,
        .milliseconds = 10000});
-  stage.run();
+  scenario.run();
 }
 
 } // namespace

@@ -4,7 +4,7 @@
  * but ESRCH after, SIGBUS where it was mapped, and nothing is left of it in the
  * module.
  */
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <algorithm>
@@ -20,27 +20,27 @@ namespace {
 class Life {
 public:
   explicit Life(unsigned round)
-      : stage_({.pages = 768,
-                .author = {Op::Unmap, Op::DontNeed, Op::Forbid, Op::Free},
-                .keeper = {Op::Fork, Op::PageOut},
-                .writer = true,
-                .milliseconds = 20000}),
-        pidfd_(pidfd_open(stage_.owner().pid())),
-        target_(names_of(device_, stage_.owner().pid(), pidfd_)), view_(map_again()),
-        random_(stage_.seed() + round)
+      : scenario_({.pages = 768,
+                   .author = {Op::Unmap, Op::DontNeed, Op::Forbid, Op::Free},
+                   .mover = {Op::Fork, Op::PageOut},
+                   .writer = true,
+                   .milliseconds = 20000}),
+        pidfd_(pidfd_open(scenario_.owner().pid())),
+        target_(names_of(device_, scenario_.owner().pid(), pidfd_)), view_(map_again()),
+        random_(scenario_.seed() + round)
   {
-    stage_.board().mortal = true;
+    scenario_.oracle().mortal = true;
     EXPECT_GE(view_.load(0), 0);
   }
 
-  Stage &stage() { return stage_; }
+  Scenario &scenario() { return scenario_; }
   unsigned moment() { return static_cast<unsigned>(random_.between(30000, 250000)); }
 
   /// What a fresh copy by each name gives, all traffic being over.
   void expect_gone(const Outcome &by_pid)
   {
-    stage_.board().stop();
-    stage_.finish_traffic();
+    scenario_.oracle().stop();
+    scenario_.finish_traffic();
     EXPECT_EQ(copy(Route::Handle), fails(ESRCH));
     EXPECT_EQ(copy(Route::Pid), by_pid);
     EXPECT_EQ(copy(Route::Syscall), by_pid);
@@ -48,8 +48,8 @@ public:
     EXPECT_EQ(map_again().error(), ESRCH);
     expect_right();
   }
-  uint64_t copied() { return stage_.board().copies; }
-  uint64_t loaded() { return stage_.board().loaded; }
+  uint64_t copied() { return scenario_.oracle().copies; }
+  uint64_t loaded() { return scenario_.oracle().loaded; }
 
 private:
   Outcome copy(Route route)
@@ -65,11 +65,11 @@ private:
   }
   void expect_right()
   {
-    stage_.board().print_findings();
-    EXPECT_EQ(stage_.board().findings(), 0U) << "seed " << settings().seed;
+    scenario_.oracle().print_findings();
+    EXPECT_EQ(scenario_.oracle().findings(), 0U) << "seed " << settings().seed;
   }
 
-  Stage stage_;
+  Scenario scenario_;
   Device device_;
   Fd pidfd_;
   Target target_;
@@ -96,11 +96,11 @@ void live(unsigned rounds, const std::function<void(Life &)> &end)
 TEST(Death, Killed)
 {
   live(8, [](Life &life) {
-    life.stage().start_traffic();
-    life.stage().start_owner();
+    life.scenario().start_traffic();
+    life.scenario().start_owner();
     usleep(life.moment());
-    life.stage().owner().kill(SIGKILL);
-    life.stage().owner().wait_exited();
+    life.scenario().owner().kill(SIGKILL);
+    life.scenario().owner().wait_exited();
     life.expect_gone(fails(ESRCH));
   });
 }
@@ -108,9 +108,9 @@ TEST(Death, Killed)
 TEST(Death, Exits)
 {
   live(8, [](Life &life) {
-    life.stage().start_traffic();
-    life.stage().start_owner(End::Exit, life.moment());
-    life.stage().owner().wait_exited();
+    life.scenario().start_traffic();
+    life.scenario().start_owner(End::Exit, life.moment());
+    life.scenario().owner().wait_exited();
     life.expect_gone(fails(ESRCH));
   });
 }
@@ -118,9 +118,9 @@ TEST(Death, Exits)
 TEST(Death, Execs)
 {
   live(6, [](Life &life) {
-    life.stage().start_traffic();
-    life.stage().start_owner(End::Exec, life.moment());
-    life.stage().owner().wait_closed();
+    life.scenario().start_traffic();
+    life.scenario().start_owner(End::Exec, life.moment());
+    life.scenario().owner().wait_closed();
     life.expect_gone(fails(EFAULT)); // the new program has nothing there
   });
 }
@@ -157,10 +157,10 @@ TEST(Death, OutOfMemory)
   cgroup.set("memory.swap.max", "0");
   const uint64_t reaped = vm_event("oom_kill");
   live(3, [&](Life &life) {
-    ASSERT_TRUE(cgroup.add(life.stage().owner().pid()));
-    life.stage().start_traffic();
-    life.stage().start_owner(End::Eat, life.moment());
-    life.stage().owner().wait_exited();
+    ASSERT_TRUE(cgroup.add(life.scenario().owner().pid()));
+    life.scenario().start_traffic();
+    life.scenario().start_owner(End::Eat, life.moment());
+    life.scenario().owner().wait_exited();
     life.expect_gone(fails(ESRCH));
   });
   EXPECT_GT(cgroup.number("memory.events", "oom_kill"), 0U);

@@ -4,7 +4,7 @@
  * the caller's own memory, memory without a kernel mapping, holes amid what
  * is cached, protection taken away.
  */
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <algorithm>

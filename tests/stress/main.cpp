@@ -8,7 +8,7 @@
 #include "../device/support/device.hpp"
 #include "../device/support/helper.hpp"
 #include "../device/support/time_limit.hpp"
-#include "stage.hpp"
+#include "scenario.hpp"
 
 #include <algorithm>
 #include <cstdio>

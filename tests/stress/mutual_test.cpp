@@ -5,7 +5,7 @@
  * as often as it can. A module that waits where it must not hangs for ever.
  */
 #include "../device/support/mapping.hpp"
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <algorithm>

@@ -7,7 +7,7 @@
  */
 #include "../device/support/guard.hpp"
 #include "../device/support/mapping.hpp"
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <algorithm>

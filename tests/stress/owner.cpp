@@ -14,20 +14,20 @@ namespace {
 
 const size_t pages_per_chunk = huge_page / page;
 
-std::vector<State> states_of(Board &board, const Claim &claim)
+std::vector<State> states_of(Oracle &oracle, const Claim &claim)
 {
   std::vector<State> states;
   for (size_t i = 0; i < claim.count(); i++)
-    states.push_back(board.page(claim.first() + i).current());
+    states.push_back(oracle.page(claim.first() + i).current());
   return states;
 }
 
 /// Announces what each page showed before, or something else.
-void begin_each(Board &board, const Claim &claim, const std::vector<State> &before,
+void begin_each(Oracle &oracle, const Claim &claim, const std::vector<State> &before,
                 State other = {})
 {
   for (size_t i = 0; i < claim.count(); i++)
-    board.page(claim.first() + i).begin(before.at(i) | other);
+    oracle.page(claim.first() + i).begin(before.at(i) | other);
 }
 
 void map_field(const Field &field, size_t first, size_t count)
@@ -77,22 +77,22 @@ Field make_field(Kind kind, size_t pages)
   return field;
 }
 
-void settle_field(Board &board, const Field &field)
+void settle_field(Oracle &oracle, const Field &field)
 {
   map_field(field, 0, field.pages);
-  const uint32_t generation = board.new_generation();
+  const uint32_t generation = oracle.new_generation();
   for (size_t i = 0; i < field.pages; i++) {
     const State state = State::words(generation, i);
     for (size_t word = 0; word < words_per_page; word++)
       field.at(i)[word] = state.first_word() + word;
-    board.page(i).begin(state);
-    board.page(i).end();
+    oracle.page(i).begin(state);
+    oracle.page(i).end();
   }
-  board.window = expose(field);
+  oracle.window = expose(field);
 }
 
-Owner::Owner(Board &board, const Field &field, uint64_t seed)
-    : board_(board), field_(field), random_(seed),
+Owner::Owner(Oracle &oracle, const Field &field, uint64_t seed)
+    : oracle_(oracle), field_(field), random_(seed),
       snapshot_(pages_per_plot * words_per_page),
       collapsed_(vm_event("thp_collapse_alloc"))
 {
@@ -126,18 +126,18 @@ char *Owner::memory(const Claim &claim) const
 
 void Owner::author(Ops ops, unsigned pause_us)
 {
-  while (board_.running()) {
+  while (oracle_.running()) {
     pause(pause_us);
     const Op op = ops.empty() || random_.percent(40) ? Op::Write : ops.pick(random_);
     Run run = choose();
     if (op == Op::Truncate)
       run.count = field_.pages - run.first;
-    Claim claim(board_, run.first, run.count);
+    Claim claim(oracle_, run.first, run.count);
     if (!claim)
       continue;
     perform(op, claim);
     if (op != Op::Remap) // which counts for itself
-      board_.did(op);
+      oracle_.did(op);
   }
 }
 
@@ -167,7 +167,7 @@ void Owner::perform(Op op, Claim &claim)
 
 void Owner::write(Claim &claim)
 {
-  const uint32_t generation = board_.new_generation();
+  const uint32_t generation = oracle_.new_generation();
   const State uniform = State::words(generation, 0);
   if (field_.uniform)
     claim.begin(uniform);
@@ -186,12 +186,12 @@ void Owner::write(Claim &claim)
 void Owner::map_again(Claim &claim, const std::vector<State> &before)
 {
   if (field_.file >= 0)
-    begin_each(board_, claim, before, State::hole());
+    begin_each(oracle_, claim, before, State::hole());
   else
     claim.begin(State::zeros() | State::hole());
   map_field(field_, claim.first(), claim.count());
   if (field_.file >= 0)
-    begin_each(board_, claim, before);
+    begin_each(oracle_, claim, before);
   else
     claim.begin(State::zeros());
   claim.end();
@@ -200,8 +200,8 @@ void Owner::map_again(Claim &claim, const std::vector<State> &before)
 
 void Owner::unmap_some(Claim &claim)
 {
-  const auto before = states_of(board_, claim);
-  begin_each(board_, claim, before, State::hole());
+  const auto before = states_of(oracle_, claim);
+  begin_each(oracle_, claim, before, State::hole());
   munmap(memory(claim), claim.count() * page);
   claim.settle(State::hole());
   if (random_.percent(50))
@@ -212,17 +212,17 @@ void Owner::unmap_some(Claim &claim)
 /// False if the range is more than one mapping, which mremap(2) does not move.
 bool Owner::move(Claim &claim, Claim &target)
 {
-  const auto moved = states_of(board_, claim);
+  const auto moved = states_of(oracle_, claim);
   auto leaving = moved;
   for (State &state : leaving)
     state = state.leaving();
   const size_t bytes = claim.count() * page;
-  begin_each(board_, claim, leaving, State::hole());
-  begin_each(board_, target, moved, State::hole());
+  begin_each(oracle_, claim, leaving, State::hole());
+  begin_each(oracle_, target, moved, State::hole());
   const bool done = mremap(memory(claim), bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
                            memory(target)) != MAP_FAILED;
   Claim &full = done ? target : claim;
-  begin_each(board_, full, moved);
+  begin_each(oracle_, full, moved);
   full.end();
   (done ? claim : target).settle(State::hole());
   return done;
@@ -230,14 +230,14 @@ bool Owner::move(Claim &claim, Claim &target)
 
 void Owner::remap(Claim &claim)
 {
-  Claim target(board_, random_.below(field_.pages - claim.count() + 1), claim.count());
+  Claim target(oracle_, random_.below(field_.pages - claim.count() + 1), claim.count());
   if (!target)
     return;
-  const auto lost = states_of(board_, target);
-  begin_each(board_, target, lost, State::hole());
+  const auto lost = states_of(oracle_, target);
+  begin_each(oracle_, target, lost, State::hole());
   munmap(memory(target), target.count() * page);
   target.settle(State::hole());
-  // What is mapped anew is one mapping, until a keeper advises about a part of it.
+  // What is mapped anew is one mapping, until a mover advises about a part of it.
   bool moved = move(claim, target);
   for (int tries = 0; !moved && tries < 5; tries++) {
     unmap_some(claim);
@@ -245,22 +245,22 @@ void Owner::remap(Claim &claim)
   }
   if (!moved)
     return map_again(target, lost);
-  board_.did(Op::Remap);
+  oracle_.did(Op::Remap);
   pause(1000);
-  map_again(claim, states_of(board_, claim));
+  map_again(claim, states_of(oracle_, claim));
 }
 
 void Owner::forbid(Claim &claim)
 {
-  const auto before = states_of(board_, claim);
-  begin_each(board_, claim, before, State::hole());
+  const auto before = states_of(oracle_, claim);
+  begin_each(oracle_, claim, before, State::hole());
   protect(reinterpret_cast<uintptr_t>(memory(claim)), claim.count() * page, PROT_NONE);
   claim.settle(State::hole());
   pause(2000);
-  begin_each(board_, claim, before, State::hole());
+  begin_each(oracle_, claim, before, State::hole());
   protect(reinterpret_cast<uintptr_t>(memory(claim)), claim.count() * page,
           PROT_READ | PROT_WRITE);
-  begin_each(board_, claim, before);
+  begin_each(oracle_, claim, before);
   claim.end();
 }
 
@@ -276,7 +276,7 @@ void Owner::shield(Claim &claim)
 void Owner::dont_need(Claim &claim)
 {
   if (field_.file < 0)
-    begin_each(board_, claim, states_of(board_, claim), State::zeros());
+    begin_each(oracle_, claim, states_of(oracle_, claim), State::zeros());
   madvise(memory(claim), claim.count() * page, MADV_DONTNEED);
   if (field_.file < 0)
     claim.settle(State::zeros());
@@ -288,7 +288,7 @@ void Owner::dont_need(Claim &claim)
 /// From then on, and until somebody writes, the kernel may take a page's contents.
 void Owner::free_lazily(Claim &claim)
 {
-  begin_each(board_, claim, states_of(board_, claim), State::zeros());
+  begin_each(oracle_, claim, states_of(oracle_, claim), State::zeros());
   madvise(memory(claim), claim.count() * page, MADV_FREE);
   claim.end();
   if (random_.percent(50))
@@ -299,7 +299,7 @@ void Owner::free_lazily(Claim &claim)
 
 void Owner::truncate(Claim &claim)
 {
-  begin_each(board_, claim, states_of(board_, claim), State::hole());
+  begin_each(oracle_, claim, states_of(oracle_, claim), State::hole());
   require(ftruncate(field_.file, static_cast<off_t>(claim.first() * page)) == 0,
           "truncation");
   claim.settle(State::hole());
@@ -313,7 +313,7 @@ void Owner::truncate(Claim &claim)
 
 void Owner::punch(Claim &claim)
 {
-  begin_each(board_, claim, states_of(board_, claim), State::zeros());
+  begin_each(oracle_, claim, states_of(oracle_, claim), State::zeros());
   require(fallocate(field_.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                     static_cast<off_t>(claim.first() * page),
                     static_cast<off_t>(claim.count() * page)) == 0,

@@ -2,13 +2,13 @@
 /*
  * The owner of a field of memory, who changes it while others copy. Runs in
  * the process that owns the field. An author changes what pages show, and says
- * so on the board; a keeper does what leaves contents alone but moves, shares
+ * so to the oracle; a mover does what leaves contents alone but moves, shares
  * or swaps the pages below them. Both may run at once, in threads of their own.
  */
 #pragma once
 
 #include "../device/support/memory.hpp"
-#include "board.hpp"
+#include "oracle.hpp"
 #include "random.hpp"
 
 #include <initializer_list>
@@ -51,15 +51,15 @@ struct Field {
 /// A field of that kind (Anonymous or Memfd), not yet mapped.
 Field make_field(Kind kind, size_t pages);
 /// In the owner: maps the field, writes its first words and opens a window over it.
-void settle_field(Board &board, const Field &field);
+void settle_field(Oracle &oracle, const Field &field);
 
 class Owner {
 public:
-  Owner(Board &board, const Field &field, uint64_t seed);
+  Owner(Oracle &oracle, const Field &field, uint64_t seed);
 
   /// Writes and does things of this set until the time is over.
   void author(Ops ops, unsigned pause_us);
-  void keep(Ops ops, unsigned pause_us);
+  void move_pages(Ops ops, unsigned pause_us);
 
 private:
   struct Run {
@@ -84,7 +84,7 @@ private:
   void truncate(Claim &claim);
   void punch(Claim &claim);
 
-  void keep_one(Op op);
+  void move_one(Op op);
   void fork_child();
   [[noreturn]] void be_child(const Run &seen, const Run &written);
   void migrate();
@@ -93,7 +93,7 @@ private:
   void split();
   void merge();
 
-  Board &board_;
+  Oracle &oracle_;
   Field field_;
   Random random_;
   std::vector<uint64_t> snapshot_;

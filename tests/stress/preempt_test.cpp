@@ -6,7 +6,7 @@
  * does whoever fills the cache. A chunk's lock is held without preemption.
  */
 #include "../../bench/processor.hpp"
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 #include "use.hpp"
 

@@ -4,7 +4,7 @@
  * killed, is bounded whoever made it, and what is copied from all the time is not taken
  * for cold.
  */
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 #include "use.hpp"
 

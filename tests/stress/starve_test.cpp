@@ -4,7 +4,7 @@
  * those who copy from it. Times would tell of all that a machine is busy with,
  * so that here the module's own counters do.
  */
-#include "stage.hpp"
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <algorithm>
@@ -40,18 +40,18 @@ protected:
     munmap(request_, sizeof(Request));
     owner_.kill(SIGKILL);
     owner_.wait();
-    board_.release();
+    oracle_.release();
   }
 
-  /// In the owner, until the board says stop: madvise() of that range, over and over.
+  /// In the owner, until it is told to stop: madvise() of that range, over and over.
   void post_loop(uintptr_t at, size_t bytes)
   {
-    owner_.post([=, this, board = &board_]() -> long {
+    owner_.post([=, this, oracle = &oracle_]() -> long {
       std::thread servant([=, this] {
-        while (board->running())
+        while (oracle->running())
           serve();
       });
-      for (; board->running(); request_->rounds++)
+      for (; oracle->running(); request_->rounds++)
         madvise(reinterpret_cast<void *>(at), bytes, MADV_DONTNEED);
       servant.join();
       return 0;
@@ -85,7 +85,7 @@ protected:
     invalidations_ = counter("invalidations").value_or(0) - invalidations;
     printf("  %lu copies, %lu fills; %lu rounds of the owner, %lu invalidations\n",
            copies_, fills_, request_->rounds - rounds, invalidations_);
-    board_.stop();
+    oracle_.stop();
     EXPECT_EQ(owner_.answer(), 0);
   }
 
@@ -123,7 +123,7 @@ private:
     return true;
   }
 
-  Board &board_ = Board::fresh(1, 60000);
+  Oracle &oracle_ = Oracle::fresh(1, 60000);
   Request *request_ = new (mmap(nullptr, sizeof(Request), PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Request;
   Peer owner_{[this] {

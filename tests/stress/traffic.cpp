@@ -69,22 +69,22 @@ Target names_of(const Device &device, pid_t pid, const Fd &pidfd, uint64_t windo
   return target;
 }
 
-Client::Client(Board &board, const Field &field, const Device &device,
+Client::Client(Oracle &oracle, const Field &field, const Device &device,
                const Target &target, Views &views, uint64_t seed)
-    : board_(board), field_(field), device_(device), target_(target), views_(views),
+    : oracle_(oracle), field_(field), device_(device), target_(target), views_(views),
       random_(seed), buffer_(field.bytes())
 {
 }
 
 void Client::read_on(const std::vector<Way> &ways)
 {
-  while (board_.running())
+  while (oracle_.running())
     read(ways.at(random_.below(ways.size())));
 }
 
 void Client::write_on(const std::vector<Way> &ways)
 {
-  while (board_.running()) {
+  while (oracle_.running()) {
     write(ways.at(random_.below(ways.size())));
     usleep(static_cast<useconds_t>(random_.below(500)));
   }
@@ -115,8 +115,8 @@ void Client::change_views()
   if (!random_.percent(5))
     return;
   const int error = views_.change(random_);
-  if (error != 0 && !board_.mortal)
-    board_.found(Wrong::Error, "mapping anew: %s", strerrorname_np(error));
+  if (error != 0 && !oracle_.mortal)
+    oracle_.found(Wrong::Error, "mapping anew: %s", strerrorname_np(error));
 }
 
 Outcome Client::move(const Way &way, bool write, size_t first, size_t count)
@@ -178,7 +178,7 @@ Outcome Client::reduce(Route route, size_t first, size_t count)
   if (outcome.error != 0 && outcome.error != EAGAIN && outcome.error != EOPNOTSUPP)
     return outcome;
   const size_t reduced = outcome.error == 0 ? request.reduced : 0;
-  board_.reduced += reduced / sizeof(uint64_t);
+  oracle_.reduced += reduced / sizeof(uint64_t);
   if (reduced == bytes)
     return gives(static_cast<int64_t>(bytes));
   auto rest = as_ioctl(route, target_,
@@ -202,14 +202,14 @@ void Client::read_words(const Way &way, size_t first, size_t count)
                 count * sizeof(uint64_t), untouched);
   std::vector<uint32_t> oldest;
   for (size_t i = first_page; i < end_page; i++)
-    oldest.push_back(board_.page(i).oldest());
+    oldest.push_back(oracle_.page(i).oldest());
 
   const Outcome outcome = move(way, false, first, count);
-  board_.copies++;
+  oracle_.copies++;
   const size_t copied =
       outcome.error == 0 ? static_cast<size_t>(outcome.result) / sizeof(uint64_t) : 0;
   if (way.mapped && copied < count)
-    board_.missed++;
+    oracle_.missed++;
   if (!outcome_is_fit(way, outcome, first, count, oldest))
     return;
   for (size_t at = 0; at < copied;) {
@@ -227,12 +227,12 @@ bool Client::outcome_is_fit(const Way &way, const Outcome &outcome, size_t first
   const auto bytes = static_cast<int64_t>(count * sizeof(uint64_t));
   const bool gone =
       outcome.error == ESRCH || (way.route == Route::Window && outcome.error == EIDRM);
-  if (outcome == gives(bytes) || (board_.mortal && gone) ||
-      (board_.hungry && outcome.error == ENOMEM))
+  if (outcome == gives(bytes) || (oracle_.mortal && gone) ||
+      (oracle_.hungry && outcome.error == ENOMEM))
     return true;
   if (outcome.error != 0 && outcome.error != EFAULT) {
-    board_.found(Wrong::Error, "%s of %ld bytes at page %zu: %s", name_of(way), bytes,
-                 first / words_per_page, strerrorname_np(outcome.error));
+    oracle_.found(Wrong::Error, "%s of %ld bytes at page %zu: %s", name_of(way), bytes,
+                  first / words_per_page, strerrorname_np(outcome.error));
     return false;
   }
   const size_t stop = first * sizeof(uint64_t) +
@@ -240,20 +240,20 @@ bool Client::outcome_is_fit(const Way &way, const Outcome &outcome, size_t first
   // A hole begins with a page, but may come to be when a segment of the page is copied
   // already, or a word loaded. The owner's end is met wherever the copy looks for it,
   // which is also where the caller's memory had to be fetched.
-  const bool boundary = outcome.error != 0 || board_.mortal || stop % page == 0 ||
+  const bool boundary = outcome.error != 0 || oracle_.mortal || stop % page == 0 ||
                         static_cast<size_t>(outcome.result) % piece_ == 0;
   if (!boundary || outcome.result > bytes) {
-    board_.found(Wrong::Count, "%s of %ld bytes at byte %zu: ended after %ld",
-                 name_of(way), bytes, first * sizeof(uint64_t), outcome.result);
+    oracle_.found(Wrong::Count, "%s of %ld bytes at byte %zu: ended after %ld",
+                  name_of(way), bytes, first * sizeof(uint64_t), outcome.result);
     return false;
   }
   const size_t i = stop / page;
-  const Epochs epochs = board_.page(i).since(oldest.at(i - first / words_per_page));
-  if (epochs.count > 0 && !board_.mortal && !board_.hungry &&
+  const Epochs epochs = oracle_.page(i).since(oldest.at(i - first / words_per_page));
+  if (epochs.count > 0 && !oracle_.mortal && !oracle_.hungry &&
       !epochs.any([](State state) { return state.may_be_hole(); }))
-    board_.found(Wrong::Count,
-                 "%s of %ld bytes at page %zu: stopped at page %zu, no hole",
-                 name_of(way), bytes, first / words_per_page, i);
+    oracle_.found(Wrong::Count,
+                  "%s of %ld bytes at page %zu: stopped at page %zu, no hole",
+                  name_of(way), bytes, first / words_per_page, i);
   return true;
 }
 
@@ -262,14 +262,14 @@ void Client::judge_page(const Way &way, size_t first, size_t begin, size_t end,
                         uint32_t oldest)
 {
   const size_t i = (first + begin) / words_per_page;
-  const Epochs epochs = board_.page(i).since(oldest);
+  const Epochs epochs = oracle_.page(i).since(oldest);
   if (epochs.count == 0) {
-    board_.unjudged++;
+    oracle_.unjudged++;
     return;
   }
-  board_.judged++;
+  oracle_.judged++;
   if (way.mapped)
-    board_.loaded++;
+    oracle_.loaded++;
   const size_t offset = (first + begin) % words_per_page;
   const uint64_t *words = buffer_.words() + begin;
   const State &only = epochs.states.front();
@@ -293,7 +293,7 @@ void Client::judge_words(const Way &way, const Epochs &epochs, const uint64_t *w
     const State state = epochs.states.front();
     const bool own = (word & State::tag_mask) == State::own_tag;
     const Wrong stale = way.mapped ? Wrong::StaleLoad : Wrong::Stale;
-    board_.found(
+    oracle_.found(
         own ? stale : Wrong::Foreign,
         "%s of %zu words at word %zu of page %zu: word %zu is %#lx; it may be of "
         "generation %u%s%s, page %zu (%zu states)",
@@ -308,13 +308,13 @@ void Client::write(const Way &way)
 {
   const size_t most = random_.percent(60) ? 8 : 64;
   const size_t count = random_.between(1, most);
-  Claim claim(board_, random_.below(field_.pages - count), count);
+  Claim claim(oracle_, random_.below(field_.pages - count), count);
   if (!claim)
     return;
   std::vector<State> before;
-  const uint32_t generation = board_.new_generation();
+  const uint32_t generation = oracle_.new_generation();
   for (size_t i = 0; i < count; i++) {
-    before.push_back(board_.page(claim.first() + i).current());
+    before.push_back(oracle_.page(claim.first() + i).current());
     const State state = State::words(generation, claim.first() + i);
     for (size_t k = 0; k < words_per_page; k++)
       buffer_.words()[i * words_per_page + k] = state.first_word() + k;
@@ -324,20 +324,20 @@ void Client::write(const Way &way)
       move(way, true, claim.first() * words_per_page, count * words_per_page);
   const size_t copied =
       outcome.error == 0 ? static_cast<size_t>(outcome.result) / page : 0;
-  board_.copies++;
-  (way.mapped ? board_.stored : board_.written) += copied;
+  oracle_.copies++;
+  (way.mapped ? oracle_.stored : oracle_.written) += copied;
   for (size_t i = copied; i < count; i++)
-    board_.page(claim.first() + i).begin(before.at(i));
+    oracle_.page(claim.first() + i).begin(before.at(i));
   // Stores that a dying owner ended amid a page are seen until all have lost the page.
   if (copied == count || !way.mapped)
     claim.end();
-  const bool excused = board_.mortal || board_.hungry;
+  const bool excused = oracle_.mortal || oracle_.hungry;
   if (copied < count && !excused)
-    board_.found(outcome.error == 0 || outcome.error == EFAULT ? Wrong::Count
-                                                               : Wrong::Error,
-                 "%s, write of %zu pages at page %zu: moved %ld bytes, %s", name_of(way),
-                 count, claim.first(), outcome.result,
-                 outcome.error != 0 ? strerrorname_np(outcome.error) : "no error");
+    oracle_.found(outcome.error == 0 || outcome.error == EFAULT ? Wrong::Count
+                                                                : Wrong::Error,
+                  "%s, write of %zu pages at page %zu: moved %ld bytes, %s", name_of(way),
+                  count, claim.first(), outcome.result,
+                  outcome.error != 0 ? strerrorname_np(outcome.error) : "no error");
 }
 
 } // namespace cma_test

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * Copies to and from a field that somebody changes, and loads and stores through
- * mappings of it, each judged by what the board says. Runs in a process other
+ * mappings of it, each judged by what the oracle says. Runs in a process other
  * than the owner's. A copy by the system call is judged as all others: it shows
- * that the board is right, and whether what was written through the device is
+ * that the oracle is right, and whether what was written through the device is
  * in the owner's memory.
  */
 #pragma once
 
 #include "../device/support/twin.hpp"
-#include "board.hpp"
+#include "oracle.hpp"
 #include "owner.hpp"
 #include "random.hpp"
 #include "view.hpp"
@@ -49,7 +49,7 @@ const char *name_of(const Way &way);
 /// mapped way.
 class Client {
 public:
-  Client(Board &board, const Field &field, const Device &device, const Target &target,
+  Client(Oracle &oracle, const Field &field, const Device &device, const Target &target,
          Views &views, uint64_t seed);
 
   /// Goes random ones of these ways until the time is over.
@@ -74,7 +74,7 @@ private:
   void judge_words(const Way &way, const Epochs &epochs, const uint64_t *words,
                    size_t page, size_t begin, size_t end);
 
-  Board &board_;
+  Oracle &oracle_;
   Field field_;
   const Device &device_;
   Target target_;

@@ -3,9 +3,9 @@
  * What an open file keeps of the peers that are copied from by pid, while its table
  * grows and they die, and when what it keeps is out of date.
  */
-#include "../device/support/crowd.hpp"
+#include "../device/support/many_peers.hpp"
 #include "../device/support/persona.hpp"
-#include "stage.hpp"
+#include "scenario.hpp"
 
 #include <chrono>
 #include <gtest/gtest.h>
@@ -18,14 +18,14 @@ using namespace std::chrono_literals;
 
 TEST(Verdicts, SpeakOfOnePeerEach)
 {
-  Crowd crowd(300);
+  ManyPeers peers(300);
   const Device device;
   std::atomic<size_t> others = 0;
   std::atomic<size_t> errors = 0;
   // While some make the table grow, and what is there dies.
-  crowd.replace_under(4, 300ms, [&](size_t i) {
-    const Outcome outcome = read_word(device, crowd[i], i % 3 ? 0 : CMA_COPY_KNOWN);
-    others += outcome.error == 0 && outcome.result != crowd.word_of(i);
+  peers.replace_under(4, 300ms, [&](size_t i) {
+    const Outcome outcome = read_word(device, peers[i], i % 3 ? 0 : CMA_COPY_KNOWN);
+    others += outcome.error == 0 && outcome.result != peers.word_of(i);
     errors += outcome.error != 0 && outcome.error != EAGAIN && outcome.error != ESRCH;
   });
   EXPECT_EQ(others, 0U) << "another peer's memory";

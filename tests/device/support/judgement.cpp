@@ -33,14 +33,14 @@ void open_beforehand(pid_t target)
   early_pidfd.reset(pidfd_open(target));
 }
 
-Board &Board::fresh()
+Answers &Answers::fresh()
 {
-  static void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
+  static void *memory = mmap(nullptr, sizeof(Answers), PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  return *new (memory) Board{};
+  return *new (memory) Answers{};
 }
 
-void Board::ask(const Device &device, Route route, bool write, const Target &target)
+void Answers::ask(const Device &device, Route route, bool write, const Target &target)
 {
   const Words theirs = {1, 2, 3, 4, 5, 6, 7, 8};
   Words mine = {11, 12, 13, 14, 15, 16, 17, 18};
@@ -61,7 +61,7 @@ void Board::ask(const Device &device, Route route, bool write, const Target &tar
                   mine == (moved && !write ? theirs : before);
 }
 
-void Board::judge(pid_t pid)
+void Answers::judge(pid_t pid)
 {
   if (!early_device)
     early_device.emplace();
@@ -87,7 +87,7 @@ void Board::judge(pid_t pid)
     }
 }
 
-void Board::expect(Route route, const Outcome &expected) const
+void Answers::expect(Route route, const Outcome &expected) const
 {
   ASSERT_GT(count_, 0);
   for (size_t i = 0; i < count_; i++) {

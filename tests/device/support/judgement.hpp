@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
- * A permission verdict, asked for in every way. The Board lies in memory that
+ * A permission verdict, asked for in every way. The Answers lie in memory that
  * a test, its caller and its target all share at one address: the target's
  * words are there, and what the caller was told.
  */
@@ -15,12 +15,12 @@ namespace cma_test {
 /// In a caller that soon can open nothing any more: the device and the target's pidfd.
 void open_beforehand(pid_t target);
 
-class Board {
+class Answers {
 public:
   using Words = std::array<uint64_t, 8>;
 
-  /// The one board, wiped.
-  static Board &fresh();
+  /// The only ones, wiped.
+  static Answers &fresh();
 
   /// In the caller: asks for the pid by every route, default and strict, twice by the
   /// ones that may remember, for reading and for writing.

@@ -4,7 +4,7 @@
 // follow, until one passes in which hardly more happened than the timer's
 // interrupts; those are taken off.
 
-#include "bystander.hpp"
+#include "idle_counter.hpp"
 
 #include "measure.hpp"
 
@@ -76,7 +76,7 @@ pid_t forked(const std::function<void()> &child)
 
 } // namespace
 
-struct Bystander::Clock {
+struct IdleCounter::Clock {
   std::uint64_t stamp;
   std::uint64_t rounds;
 
@@ -86,19 +86,19 @@ struct Bystander::Clock {
   }
 };
 
-Bystander::Clock Bystander::now() const
+IdleCounter::Clock IdleCounter::now() const
 {
   return {.stamp = __rdtsc(), .rounds = *rounds_};
 }
 
-std::uint64_t Bystander::nap() const
+std::uint64_t IdleCounter::nap() const
 {
   const auto before = now();
   nanosleep(&kNap, nullptr);
   return now().work_since(before);
 }
 
-Bystander::Bystander()
+IdleCounter::IdleCounter()
 {
   void *memory = mmap(nullptr, sizeof *rounds_, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -111,7 +111,7 @@ Bystander::Bystander()
   prove();
 }
 
-std::uint64_t Bystander::rest(std::uint64_t most) const
+std::uint64_t IdleCounter::rest(std::uint64_t most) const
 {
   std::uint64_t total = 0;
   int quiet = 0;
@@ -129,7 +129,7 @@ std::uint64_t Bystander::rest(std::uint64_t most) const
   return total;
 }
 
-void Bystander::prove() const
+void IdleCounter::prove() const
 {
   pid_t pid = 0;
   const auto counted = work([&] { pid = forked(put_off); });
@@ -140,14 +140,14 @@ void Bystander::prove() const
                              std::to_string(counted));
 }
 
-Bystander::~Bystander()
+IdleCounter::~IdleCounter()
 {
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
   munmap(const_cast<std::uint64_t *>(rounds_), sizeof *rounds_);
 }
 
-std::uint64_t Bystander::work(const std::function<void()> &deed) const
+std::uint64_t IdleCounter::work(const std::function<void()> &deed) const
 {
   const auto before = now();
   deed();

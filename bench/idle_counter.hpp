@@ -16,17 +16,17 @@
 
 namespace bench {
 
-class Bystander {
+class IdleCounter {
 public:
   /// @throws std::runtime_error unless it counts what another process does later
-  Bystander();
-  ~Bystander();
-  Bystander(const Bystander &) = delete;
-  Bystander(Bystander &&) = delete;
-  Bystander &operator=(const Bystander &) = delete;
-  Bystander &operator=(Bystander &&) = delete;
+  IdleCounter();
+  ~IdleCounter();
+  IdleCounter(const IdleCounter &) = delete;
+  IdleCounter(IdleCounter &&) = delete;
+  IdleCounter &operator=(const IdleCounter &) = delete;
+  IdleCounter &operator=(IdleCounter &&) = delete;
 
-  /// @return instructions of all but the bystander from the beginning of @p deed
+  /// @return instructions of all but the counter from the beginning of @p deed
   ///         until there is nothing to do any more
   std::uint64_t work(const std::function<void()> &deed) const;
 
@@ -39,7 +39,7 @@ private:
   std::uint64_t rest(std::uint64_t most) const;
   void prove() const;
 
-  volatile std::uint64_t *rounds_; ///< that the bystander ran
+  volatile std::uint64_t *rounds_; ///< that the counter ran
   pid_t pid_;
   std::uint64_t quiet_ = 0; ///< work within a nap while nobody has anything to do
 };

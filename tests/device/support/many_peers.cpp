@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
-#include "crowd.hpp"
+#include "many_peers.hpp"
 
 #include "peer.hpp"
 
@@ -12,7 +12,7 @@
 
 namespace cma_test {
 
-Crowd::Crowd(size_t size)
+ManyPeers::ManyPeers(size_t size)
     : ready_(
           static_cast<uint64_t *>(mmap(nullptr, sizeof(uint64_t), PROT_READ | PROT_WRITE,
                                        MAP_SHARED | MAP_ANONYMOUS, -1, 0))),
@@ -22,21 +22,21 @@ Crowd::Crowd(size_t size)
     fill(i);
 }
 
-Crowd::~Crowd()
+ManyPeers::~ManyPeers()
 {
   end_all(pids_);
   munmap(const_cast<uint64_t *>(ready_), sizeof(uint64_t));
 }
 
-void Crowd::replace(size_t i)
+void ManyPeers::replace(size_t i)
 {
   kill(pids_[i], SIGKILL);
   waitpid(pids_[i], nullptr, 0);
   fill(i);
 }
 
-void Crowd::replace_under(size_t threads, std::chrono::milliseconds then,
-                          const std::function<void(size_t)> &look)
+void ManyPeers::replace_under(size_t threads, std::chrono::milliseconds then,
+                              const std::function<void(size_t)> &look)
 {
   std::atomic<bool> stop = false;
   std::vector<std::thread> lookers;
@@ -53,7 +53,7 @@ void Crowd::replace_under(size_t threads, std::chrono::milliseconds then,
     looker.join();
 }
 
-void Crowd::fill(size_t i)
+void ManyPeers::fill(size_t i)
 {
   *ready_ = 0;
   const pid_t parent = getpid();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
-// Scenarios put together; see stage.hpp.
-#include "stage.hpp"
+// Scenarios put together; see scenario.hpp.
+#include "scenario.hpp"
 #include "system.hpp"
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ uint64_t seed_of_test()
 }
 
 struct Place {
-  Board *board;
+  Oracle *oracle;
   Field field;
   pid_t owner;
   uint64_t seed;
@@ -31,7 +31,7 @@ struct Place {
 struct Access {
   explicit Access(const Place &place)
       : pidfd(pidfd_open(place.owner)),
-        target(names_of(device, place.owner, pidfd, place.board->window)),
+        target(names_of(device, place.owner, pidfd, place.oracle->window)),
         views(place.field, device, target)
   {
   }
@@ -48,12 +48,12 @@ long read_by_two(const Place &place, const std::vector<Way> &first,
 {
   Access access(place);
   const auto client = [&](uint64_t seed) {
-    return Client(*place.board, place.field, access.device, access.target, access.views,
+    return Client(*place.oracle, place.field, access.device, access.target, access.views,
                   seed);
   };
   Client one = client(place.seed);
   Client two = client(place.seed + 1);
-  place.board->clients++;
+  place.oracle->clients++;
   std::thread other([&] { two.read_on(second); });
   one.read_on(first);
   other.join();
@@ -63,9 +63,9 @@ long read_by_two(const Place &place, const std::vector<Way> &first,
 long write_alone(const Place &place, const std::vector<Way> &ways)
 {
   Access access(place);
-  Client client(*place.board, place.field, access.device, access.target, access.views,
+  Client client(*place.oracle, place.field, access.device, access.target, access.views,
                 place.seed);
-  place.board->clients++;
+  place.oracle->clients++;
   client.write_on(ways);
   return 0;
 }
@@ -101,10 +101,10 @@ Settings &settings()
   return settings;
 }
 
-Stage::Stage(const Plan &plan)
+Scenario::Scenario(const Plan &plan)
     : plan_(plan),
-      board_(Board::fresh(plan.pages,
-                          static_cast<unsigned>(plan.milliseconds * settings().scale))),
+      oracle_(Oracle::fresh(plan.pages,
+                            static_cast<unsigned>(plan.milliseconds * settings().scale))),
       field_(make_field(plan.kind, plan.pages)), seed_(seed_of_test()),
       fills_(counter("fills"))
 {
@@ -112,41 +112,41 @@ Stage::Stage(const Plan &plan)
   plan_.writer = plan.writer && !settings().read_only;
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
     if (const auto op = static_cast<Op>(i); plan.must.has(op))
-      board_.want(op);
+      oracle_.want(op);
   plan_.mapped = plan.mapped && plan.device;
   if (plan_.mapped)
-    board_.want_mapped(plan_.writer);
+    oracle_.want_mapped(plan_.writer);
   if (settings().read_only)
-    board_.want_stale();
-  owner_ = std::make_unique<Peer>([this] { settle_field(board_, field_); });
+    oracle_.want_stale();
+  owner_ = std::make_unique<Peer>([this] { settle_field(oracle_, field_); });
 }
 
-Stage::~Stage()
+Scenario::~Scenario()
 {
   clients_.clear();
   owner_.reset();
   if (field_.file >= 0)
     close(field_.file);
-  board_.release();
+  oracle_.release();
 }
 
-void Stage::start_owner(End end, unsigned end_us)
+void Scenario::start_owner(End end, unsigned end_us)
 {
   struct Work {
-    Board *board;
+    Oracle *oracle;
     Field field;
     Plan plan;
     uint64_t seed;
     End end;
     unsigned end_us;
   };
-  const Work work = {&board_, field_, plan_, seed_, end, end_us};
+  const Work work = {&oracle_, field_, plan_, seed_, end, end_us};
   owner_->post([work]() -> long {
-    Owner author(*work.board, work.field, work.seed);
-    Owner keeper(*work.board, work.field, work.seed + 1);
+    Owner author(*work.oracle, work.field, work.seed);
+    Owner mover(*work.oracle, work.field, work.seed + 1);
     std::thread keeping([&] {
-      if (!work.plan.keeper.empty())
-        keeper.keep(work.plan.keeper, work.plan.keeper_us);
+      if (!work.plan.mover.empty())
+        mover.move_pages(work.plan.mover, work.plan.mover_us);
     });
     std::thread ending([&] { end_owner(work.end, work.end_us); });
     author.author(work.plan.author, work.plan.author_us);
@@ -156,40 +156,40 @@ void Stage::start_owner(End end, unsigned end_us)
   });
 }
 
-void Stage::start_traffic()
+void Scenario::start_traffic()
 {
-  const Place place = {&board_, field_, owner_->pid(), seed_ + 100};
+  const Place place = {&oracle_, field_, owner_->pid(), seed_ + 100};
   const Plan plan = plan_;
   const auto start = [&] {
     return clients_.emplace_back(std::make_unique<Peer>()).get();
   };
   start()->post([=] { return read_by_two(place, mix_of(plan), mix_of(plan)); });
   start()->post([=] {
-    const Place other = {place.board, place.field, place.owner, place.seed + 10};
+    const Place other = {place.oracle, place.field, place.owner, place.seed + 10};
     return read_by_two(other, mix_of(plan), by_system_call);
   });
   if (plan_.writer)
     start()->post([=] {
-      const Place other = {place.board, place.field, place.owner, place.seed + 20};
+      const Place other = {place.oracle, place.field, place.owner, place.seed + 20};
       return write_alone(other, mix_of(plan));
     });
-  while (board_.clients < clients_.size())
+  while (oracle_.clients < clients_.size())
     usleep(1000);
 }
 
-void Stage::finish_owner()
+void Scenario::finish_owner()
 {
   EXPECT_EQ(owner_->answer(), 0);
 }
 
-void Stage::finish_traffic()
+void Scenario::finish_traffic()
 {
   for (const auto &client : clients_)
     EXPECT_EQ(client->answer(), 0);
   clients_.clear();
 }
 
-void Stage::run()
+void Scenario::run()
 {
   start_traffic();
   start_owner();
@@ -198,46 +198,46 @@ void Stage::run()
   expect_sound();
 }
 
-void Stage::expect_sound()
+void Scenario::expect_sound()
 {
   printf("  seed %lu: %lu copies, %lu pages judged, %lu changed too often to judge",
-         settings().seed, board_.copies.load(), board_.judged.load(),
-         board_.unjudged.load());
+         settings().seed, oracle_.copies.load(), oracle_.judged.load(),
+         oracle_.unjudged.load());
   if (plan_.writer)
-    printf(", %lu pages written", board_.written.load());
+    printf(", %lu pages written", oracle_.written.load());
   if (plan_.mapped)
-    printf(", %lu pages loaded with %lu stops, %lu stored", board_.loaded.load(),
-           board_.missed.load(), board_.stored.load());
+    printf(", %lu pages loaded with %lu stops, %lu stored", oracle_.loaded.load(),
+           oracle_.missed.load(), oracle_.stored.load());
   if (plan_.device)
-    printf(", %lu words by reductions", board_.reduced.load());
+    printf(", %lu words by reductions", oracle_.reduced.load());
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
-    if (const auto op = static_cast<Op>(i); board_.done(op) > 0)
-      printf(", %lu %s", board_.done(op), name_of(op));
+    if (const auto op = static_cast<Op>(i); oracle_.done(op) > 0)
+      printf(", %lu %s", oracle_.done(op), name_of(op));
   printf("\n");
-  board_.print_findings();
-  testing::Test::RecordProperty("stale", static_cast<int>(board_.found(Wrong::Stale)));
+  oracle_.print_findings();
+  testing::Test::RecordProperty("stale", static_cast<int>(oracle_.found(Wrong::Stale)));
   testing::Test::RecordProperty("stale_load",
-                                static_cast<int>(board_.found(Wrong::StaleLoad)));
+                                static_cast<int>(oracle_.found(Wrong::StaleLoad)));
   testing::Test::RecordProperty("foreign",
-                                static_cast<int>(board_.found(Wrong::Foreign)));
-  EXPECT_EQ(board_.found(Wrong::Stale), 0U) << "copies with stale bytes";
-  EXPECT_EQ(board_.found(Wrong::StaleLoad), 0U) << "loads of stale bytes from mappings";
-  EXPECT_EQ(board_.found(Wrong::Foreign), 0U)
+                                static_cast<int>(oracle_.found(Wrong::Foreign)));
+  EXPECT_EQ(oracle_.found(Wrong::Stale), 0U) << "copies with stale bytes";
+  EXPECT_EQ(oracle_.found(Wrong::StaleLoad), 0U) << "loads of stale bytes from mappings";
+  EXPECT_EQ(oracle_.found(Wrong::Foreign), 0U)
       << "copies with bytes that never were there";
-  EXPECT_EQ(board_.found(Wrong::Leak), 0U) << "writes across a fork";
-  EXPECT_EQ(board_.found(Wrong::Count), 0U) << "wrong counts";
-  EXPECT_EQ(board_.found(Wrong::Error), 0U) << "wrong errors";
+  EXPECT_EQ(oracle_.found(Wrong::Leak), 0U) << "writes across a fork";
+  EXPECT_EQ(oracle_.found(Wrong::Count), 0U) << "wrong counts";
+  EXPECT_EQ(oracle_.found(Wrong::Error), 0U) << "wrong errors";
   // Else the test has seen nothing.
-  EXPECT_GT(board_.judged, 500U);
-  EXPECT_LT(board_.unjudged, board_.judged);
-  EXPECT_GT(board_.changes(), 0U);
+  EXPECT_GT(oracle_.judged, 500U);
+  EXPECT_LT(oracle_.unjudged, oracle_.judged);
+  EXPECT_GT(oracle_.changes(), 0U);
   if (plan_.mapped) {
-    EXPECT_GE(board_.loaded, Board::least_loads) << "pages seen through mappings";
-    EXPECT_TRUE(board_.stored > 0 || !plan_.writer) << "nothing went into mappings";
+    EXPECT_GE(oracle_.loaded, Oracle::least_loads) << "pages seen through mappings";
+    EXPECT_TRUE(oracle_.stored > 0 || !plan_.writer) << "nothing went into mappings";
   }
   for (size_t i = 0; i < static_cast<size_t>(Op::Kinds); i++)
     if (const auto op = static_cast<Op>(i); plan_.must.has(op)) {
-      EXPECT_GT(board_.done(op), 0U) << name_of(op);
+      EXPECT_GT(oracle_.done(op), 0U) << name_of(op);
     }
   if (plan_.device && fills_) {
     EXPECT_GT(counter("fills"), fills_) << "nothing went through the cache";

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "../device/support/peer.hpp"
-#include "board.hpp"
+#include "oracle.hpp"
 #include "owner.hpp"
 #include "traffic.hpp"
 
@@ -28,13 +28,13 @@ struct Plan {
   Kind kind = Kind::Anonymous;
   size_t pages = 1024;
   Ops author = {}; ///< besides writing
-  Ops keeper = {};
+  Ops mover = {};
   Ops must = {};             ///< happen, for the scenario to be worth anything
   unsigned author_us = 1500; ///< the longest pause between two changes
-  unsigned keeper_us = 1500;
+  unsigned mover_us = 1500;
   bool uniform = false; ///< see Field
   bool writer = false;  ///< somebody writes through the device, too
-  bool device = true;   ///< else all go by the system call, to judge the board
+  bool device = true;   ///< else all go by the system call, to judge the oracle
   bool mapped = true;   ///< and through mappings, where there is the device
   unsigned milliseconds = 2500;
 };
@@ -42,14 +42,14 @@ struct Plan {
 /// How an owner can end by itself, while it changes its memory.
 enum class End { WithTheTime, Exit, Exec, Eat };
 
-class Stage {
+class Scenario {
 public:
-  explicit Stage(const Plan &plan);
-  Stage(const Stage &) = delete;
-  Stage &operator=(const Stage &) = delete;
-  ~Stage();
+  explicit Scenario(const Plan &plan);
+  Scenario(const Scenario &) = delete;
+  Scenario &operator=(const Scenario &) = delete;
+  ~Scenario();
 
-  Board &board() { return board_; }
+  Oracle &oracle() { return oracle_; }
   const Field &field() const { return field_; }
   Peer &owner() { return *owner_; }
   uint64_t seed() const { return seed_; }
@@ -67,7 +67,7 @@ public:
 
 private:
   Plan plan_;
-  Board &board_;
+  Oracle &oracle_;
   Field field_;
   const uint64_t seed_;
   std::unique_ptr<Peer> owner_;

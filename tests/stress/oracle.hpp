@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 /*
  * What each byte may legally be. The owner's field of memory is filled with
- * words that name the write they came from and the place they belong to. A
- * Board, in memory shared by all processes of a scenario, holds for each page
+ * words that name the write they came from and the place they belong to. An
+ * Oracle, in memory shared by all processes of a scenario, holds for each page
  * of the field a history of states: what the page shows, or that it is a hole.
  *
  * Who changes a page announces the new state before the change (begin) and
@@ -156,10 +156,10 @@ const char *name_of(Op op);
 template<class Enum>
 using Counters = std::array<std::atomic<uint64_t>, static_cast<size_t>(Enum::Kinds)>;
 
-class Board {
+class Oracle {
 public:
-  /// A new board in shared memory; it is unmapped by release().
-  static Board &fresh(size_t pages, unsigned milliseconds);
+  /// A new oracle in shared memory; it is unmapped by release().
+  static Oracle &fresh(size_t pages, unsigned milliseconds);
   void release();
 
   size_t pages() const { return pages_; }
@@ -211,7 +211,7 @@ public:
 
 private:
   friend class Claim;
-  Board() = default;
+  Oracle() = default;
 
   bool few_things_done() const;
   bool wants() const;
@@ -237,7 +237,7 @@ private:
 class Claim {
 public:
   /// Takes all plots that the range touches, or none.
-  Claim(Board &board, size_t first, size_t count);
+  Claim(Oracle &oracle, size_t first, size_t count);
   Claim(const Claim &) = delete;
   Claim &operator=(const Claim &) = delete;
   ~Claim();
@@ -256,7 +256,7 @@ public:
 private:
   void give_back();
 
-  Board &board_;
+  Oracle &oracle_;
   size_t first_;
   size_t count_;
   size_t taken_ = 0;

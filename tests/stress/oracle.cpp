@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
-// Histories, claims and findings; see board.hpp.
-#include "board.hpp"
+// Histories, claims and findings; see oracle.hpp.
+#include "oracle.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -57,32 +57,32 @@ Epochs History::since(uint32_t oldest) const
   return epochs;
 }
 
-Board &Board::fresh(size_t pages, unsigned milliseconds)
+Oracle &Oracle::fresh(size_t pages, unsigned milliseconds)
 {
-  void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
+  void *memory = mmap(nullptr, sizeof(Oracle), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
-    throw std::system_error(errno, std::generic_category(), "a board");
-  auto *board = new (memory) Board;
-  board->pages_ = pages;
-  board->length_ = milliseconds * 1000000LL;
-  board->end_ = now_ns() + board->length_;
-  return *board;
+    throw std::system_error(errno, std::generic_category(), "an oracle");
+  auto *oracle = new (memory) Oracle;
+  oracle->pages_ = pages;
+  oracle->length_ = milliseconds * 1000000LL;
+  oracle->end_ = now_ns() + oracle->length_;
+  return *oracle;
 }
 
-void Board::release()
+void Oracle::release()
 {
   munmap(this, sizeof(*this));
 }
 
-bool Board::running() const
+bool Oracle::running() const
 {
   const int64_t over = now_ns() - end_;
   return !stopped_ && (over < 0 || (over < 4 * length_ && few_things_done()) ||
                        (over < 20 * length_ && wants()));
 }
 
-bool Board::few_things_done() const
+bool Oracle::few_things_done() const
 {
   constexpr uint64_t enough_pages = 5000;
   constexpr uint64_t enough_changes = 40;
@@ -90,7 +90,7 @@ bool Board::few_things_done() const
          stored < enough_stores_;
 }
 
-bool Board::wants() const
+bool Oracle::wants() const
 {
   if (changes() == 0)
     return true;
@@ -105,7 +105,7 @@ bool Board::wants() const
   return false;
 }
 
-uint64_t Board::changes() const
+uint64_t Oracle::changes() const
 {
   uint64_t sum = 0;
   for (const auto &count : done_)
@@ -113,7 +113,7 @@ uint64_t Board::changes() const
   return sum;
 }
 
-void Board::found(Wrong what, const char *format, ...)
+void Oracle::found(Wrong what, const char *format, ...)
 {
   wrong_.at(static_cast<size_t>(what))++;
   const size_t slot = told_++;
@@ -125,7 +125,7 @@ void Board::found(Wrong what, const char *format, ...)
   va_end(arguments);
 }
 
-uint64_t Board::findings() const
+uint64_t Oracle::findings() const
 {
   uint64_t sum = 0;
   for (const auto &count : wrong_)
@@ -133,19 +133,19 @@ uint64_t Board::findings() const
   return sum;
 }
 
-void Board::print_findings() const
+void Oracle::print_findings() const
 {
   for (size_t i = 0; i < std::min<size_t>(told_, tales_.size()); i++)
     printf("  %s\n", tales_.at(i).data());
 }
 
-Claim::Claim(Board &board, size_t first, size_t count)
-    : board_(board), first_(first), count_(count)
+Claim::Claim(Oracle &oracle, size_t first, size_t count)
+    : oracle_(oracle), first_(first), count_(count)
 {
   const size_t from = first / pages_per_plot;
   const size_t to = (first + count - 1) / pages_per_plot;
   for (size_t plot = from; plot <= to; plot++, taken_++)
-    if (board_.claimed_.at(plot).exchange(true)) {
+    if (oracle_.claimed_.at(plot).exchange(true)) {
       give_back();
       return;
     }
@@ -159,25 +159,25 @@ Claim::~Claim()
 void Claim::give_back()
 {
   for (; taken_ > 0; taken_--)
-    board_.claimed_.at(first_ / pages_per_plot + taken_ - 1) = false;
+    oracle_.claimed_.at(first_ / pages_per_plot + taken_ - 1) = false;
 }
 
 void Claim::begin(State state)
 {
   for (size_t i = first_; i < first_ + count_; i++)
-    board_.page(i).begin(state);
+    oracle_.page(i).begin(state);
 }
 
 void Claim::begin_words(uint32_t generation)
 {
   for (size_t i = first_; i < first_ + count_; i++)
-    board_.page(i).begin(State::words(generation, i));
+    oracle_.page(i).begin(State::words(generation, i));
 }
 
 void Claim::end()
 {
   for (size_t i = first_; i < first_ + count_; i++)
-    board_.page(i).end();
+    oracle_.page(i).end();
 }
 
 void Claim::settle(State state)

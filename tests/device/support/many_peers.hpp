@@ -15,12 +15,12 @@
 namespace cma_test {
 
 /// They end with the object, and with the thread that made it.
-class Crowd {
+class ManyPeers {
 public:
-  explicit Crowd(size_t size);
-  Crowd(const Crowd &) = delete;
-  Crowd &operator=(const Crowd &) = delete;
-  ~Crowd();
+  explicit ManyPeers(size_t size);
+  ManyPeers(const ManyPeers &) = delete;
+  ManyPeers &operator=(const ManyPeers &) = delete;
+  ~ManyPeers();
 
   size_t size() const { return pids_.size(); }
   pid_t operator[](size_t i) const { return pids_[i]; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
-// What a keeper does: no page shows anything else afterwards; see owner.hpp.
+// What a mover does: no page shows anything else afterwards; see owner.hpp.
 #include "owner.hpp"
 #include "system.hpp"
 
@@ -29,15 +29,15 @@ void leave(int)
 
 } // namespace
 
-void Owner::keep(Ops ops, unsigned pause_us)
+void Owner::move_pages(Ops ops, unsigned pause_us)
 {
-  while (board_.running()) {
+  while (oracle_.running()) {
     pause(pause_us);
-    keep_one(ops.pick(random_));
+    move_one(ops.pick(random_));
   }
 }
 
-void Owner::keep_one(Op op)
+void Owner::move_one(Op op)
 {
   switch (op) {
   case Op::Fork:
@@ -66,7 +66,7 @@ void Owner::fork_child()
     be_child(seen, written);
   if (child < 0)
     return;
-  board_.did(Op::Fork);
+  oracle_.did(Op::Fork);
   waitpid(child, nullptr, 0);
 }
 
@@ -82,8 +82,8 @@ void Owner::be_child(const Run &seen, const Run &written)
   usleep(static_cast<useconds_t>(random_.below(8000)));
   for (size_t i = 0; i < snapshot_.size(); i++)
     if (field[i] != snapshot_[i] && field[i] != 0) {
-      board_.found(Wrong::Leak, "page %zu: a child's snapshot of it changed to %#lx",
-                   seen.first + i / words_per_page, field[i]);
+      oracle_.found(Wrong::Leak, "page %zu: a child's snapshot of it changed to %#lx",
+                    seen.first + i / words_per_page, field[i]);
       break;
     }
   const size_t count = std::min<size_t>(written.count, pages_per_plot);
@@ -94,8 +94,8 @@ void Owner::be_child(const Run &seen, const Run &written)
   usleep(static_cast<useconds_t>(random_.below(4000)));
   for (size_t i = 0; i < words; i++)
     if (memory[i] != (State::child_tag | i)) {
-      board_.found(Wrong::Leak, "page %zu: a child's words were overwritten by %#lx",
-                   written.first + i / words_per_page, memory[i]);
+      oracle_.found(Wrong::Leak, "page %zu: a child's words were overwritten by %#lx",
+                    written.first + i / words_per_page, memory[i]);
       break;
     }
   _exit(0);
@@ -116,7 +116,7 @@ void Owner::migrate()
           move_own_pages);
   for (size_t i = 0; i < run.count; i++)
     if (before.at(i) >= 0 && before.at(i) != node && after.at(i) == node)
-      board_.did(Op::Migrate);
+      oracle_.did(Op::Migrate);
 }
 
 void Owner::page_out()
@@ -124,7 +124,7 @@ void Owner::page_out()
   const Run run = choose();
   const uint64_t before = vm_event("pswpout");
   madvise(field_.at(run.first), run.count * page, MADV_PAGEOUT);
-  board_.did(Op::PageOut, vm_event("pswpout") - before);
+  oracle_.did(Op::PageOut, vm_event("pswpout") - before);
 }
 
 void Owner::collapse()
@@ -133,7 +133,7 @@ void Owner::collapse()
   madvise(field_.at(run.first), run.count * page, MADV_HUGEPAGE);
   madvise(field_.at(run.first), run.count * page, MADV_COLLAPSE);
   const uint64_t before = std::exchange(collapsed_, vm_event("thp_collapse_alloc"));
-  board_.did(Op::Collapse, collapsed_ - before);
+  oracle_.did(Op::Collapse, collapsed_ - before);
 }
 
 void Owner::split()
@@ -147,7 +147,7 @@ void Owner::split()
   const std::string path = "/sys/kernel/debug/split_huge_pages";
   if (!put_value(path, range.data()))
     put_value(path, "1");
-  board_.did(Op::Split, vm_event("thp_split_page") - before);
+  oracle_.did(Op::Split, vm_event("thp_split_page") - before);
 }
 
 /// The kernel merges by itself; now and then some pages are told apart again.
@@ -155,7 +155,7 @@ void Owner::merge()
 {
   madvise(field_.at(0), field_.bytes(), MADV_MERGEABLE);
   usleep(50000);
-  board_.did(Op::Merge, get_value("/sys/kernel/mm/ksm/pages_sharing").value_or(0));
+  oracle_.did(Op::Merge, get_value("/sys/kernel/mm/ksm/pages_sharing").value_or(0));
   if (random_.percent(10)) {
     const Run run = choose();
     madvise(field_.at(run.first), run.count * page, MADV_UNMERGEABLE);
