@@ -12,6 +12,7 @@
 #include <cma_reduce.h>
 
 #include <algorithm>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <numeric>
@@ -30,27 +31,34 @@ struct Case {
   const char *name;
   std::size_t bytes;
   std::size_t peers;
+  bool new_memory = false; ///< of the peers: nobody has copied from it
 };
 
 constexpr Case kCases[] = {
     {"reduce 64 B 4k, one peer", 64, 1},
     {"reduce 64 KiB 4k, one peer", 64UL << 10, 1},
     {"reduce 1 MiB 4k, one peer", 1UL << 20, 1},
+    {"reduce 1 MiB 4k, new memory", 1UL << 20, 1, true},
     {"reduce 1 MiB 4k, four peers", 1UL << 20, kPeers},
 };
 
-/// The memory of all of them: element i of peer p is i + p, and of the caller's i.
+/// Element i of peer p is i + p.
+void put_elements(const Place &there, std::size_t p)
+{
+  std::vector<double> values(kBufferBytes / sizeof(double));
+  std::iota(values.begin(), values.end(), static_cast<double>(p));
+  const iovec all{there.address, kBufferBytes};
+  Inspector(there.pid).put({&all, 1}, std::as_bytes(std::span(values)));
+}
+
+/// The memory of all of them; element i of the caller's is i.
 class Scene {
 public:
   Scene()
   {
-    std::vector<double> values(kBufferBytes / sizeof(double));
     for (std::size_t p = 0; p < kPeers; ++p) {
       peers_.push_back(std::make_unique<Peer>(Belongings{.huge = false, .window = true}));
-      std::iota(values.begin(), values.end(), static_cast<double>(p));
-      const auto there = place(p);
-      const iovec all{there.address, kBufferBytes};
-      Inspector(there.pid).put({&all, 1}, std::as_bytes(std::span(values)));
+      put_elements(place(p), p);
     }
   }
 
@@ -67,13 +75,20 @@ private:
   Buffer scratch_{Pages::kScattered};
 };
 
-/// @return elements reduced
-Call by_process_vm(const Scene &scene, const Case &which)
+/// Where the peers' elements are.
+std::vector<Place> places_of(const Scene &scene, const Case &which)
 {
-  const auto loop = cma::find_loop(CMA_OP_SUM, CMA_TYPE_DOUBLE, cma::best_vectors());
   std::vector<Place> places;
   for (std::size_t p = 0; p < which.peers; ++p)
     places.push_back(scene.place(p));
+  return places;
+}
+
+/// @return elements reduced
+Call by_process_vm(const Scene &scene, const Case &which,
+                   const std::vector<Place> &places)
+{
+  const auto loop = cma::find_best_loop(CMA_OP_SUM, CMA_TYPE_DOUBLE);
   return [&scene, which, places, loop]() -> ssize_t {
     const iovec to{scene.scratch(), which.bytes};
     const std::size_t count = which.bytes / sizeof(double);
@@ -97,12 +112,12 @@ struct Request {
 };
 
 /// The windows are of all of the peers' memory: addresses are the same by each way.
-Call by_cma(const Scene &scene, const Case &which, const cma::Context &context,
-            const std::vector<cma::Peer> &peers)
+Call by_cma(const Scene &scene, const Case &which, const std::vector<Place> &places,
+            const cma::Context &context, const std::vector<cma::Peer> &peers)
 {
   const auto request = std::make_shared<Request>();
-  for (std::size_t p = 0; p < which.peers; ++p)
-    request->remote.push_back({scene.place(p).address, which.bytes});
+  for (const auto &place : places)
+    request->remote.push_back({place.address, which.bytes});
   for (std::size_t p = 0; p < which.peers; ++p)
     request->operands.push_back({peers[p], &request->remote[p], 1});
   request->local = {scene.own(), which.bytes};
@@ -133,18 +148,79 @@ std::uint64_t sample(const Meter &meter, const Call &call, const Scene &scene,
   return counted;
 }
 
-void add(Rows &rows, const Meter &meter, const Case &which, const Scene &scene,
-         const char *mechanism, const Call &call)
+/// How the library is given a peer, or nothing: by the system call.
+using Naming = std::function<cma::Peer(const Place &)>;
+
+struct Mechanism {
+  const char *name;
+  Naming naming;
+};
+
+/// The handles that they open live as long as @p handles.
+std::vector<Mechanism> mechanisms(const cma::Context &context,
+                                  std::vector<cma::Handle> &handles)
 {
+  const auto keep = [&handles](cma::Handle handle) {
+    return cma::Peer(handles.emplace_back(std::move(handle)));
+  };
+  return {{"process_vm", nullptr},
+          {"cma_pid", [](const Place &place) { return cma::pid(place.pid); }},
+          {"cma_handle",
+           [&context, keep](const Place &place) {
+             return keep(context.open(cma::pid(place.pid)));
+           }},
+          {"cma_window", [&context, keep](const Place &place) {
+             return keep(context.open_window(place.window));
+           }}};
+}
+
+Call prepare(const Scene &scene, const Case &which, const std::vector<Place> &places,
+             const cma::Context &context, const Mechanism &mechanism)
+{
+  if (!mechanism.naming)
+    return by_process_vm(scene, which, places);
+  std::vector<cma::Peer> peers;
+  for (const auto &place : places)
+    peers.push_back(mechanism.naming(place));
+  return by_cma(scene, which, places, context, peers);
+}
+
+/// The peer is known by other memory of it, and what is reduced is not.
+std::uint64_t sample_new(const Meter &meter, const Scene &scene, const Case &which,
+                         const cma::Context &context, const Mechanism &mechanism)
+{
+  const Peer peer(Belongings{.window = true});
+  const auto elsewhere = peer.place(Pages::kHuge);
+  const auto there = peer.place(Pages::kScattered);
+  put_elements(elsewhere, 0);
+  put_elements(there, 0);
+  const auto known = prepare(scene, which, {elsewhere}, context, mechanism);
+  for (int i = 0; i < kWarmUps; ++i)
+    sample(meter, known, scene, which);
+  return sample(meter, prepare(scene, which, {there}, context, mechanism), scene, which);
+}
+
+std::uint64_t count(const Meter &meter, const Scene &scene, const Case &which,
+                    const cma::Context &context, const Mechanism &mechanism)
+{
+  if (which.new_memory)
+    return least_of(kSamples,
+                    [&] { return sample_new(meter, scene, which, context, mechanism); });
+  const auto call = prepare(scene, which, places_of(scene, which), context, mechanism);
   for (int i = 0; i < kWarmUps; ++i)
     sample(meter, call, scene, which);
+  return least_of(kSamples, [&] { return sample(meter, call, scene, which); });
+}
+
+void add(Rows &rows, const Meter &meter, const Scene &scene, const Case &which,
+         const cma::Context &context, const Mechanism &mechanism)
+{
   const auto pages = which.bytes / kPage;
   rows.push_back({{"case", which.name},
-                  {"mechanism", mechanism},
+                  {"mechanism", mechanism.name},
                   {"bytes", which.bytes},
                   {"pages", name(Pages::kScattered)},
-                  {"instructions",
-                   least_of(kSamples, [&] { return sample(meter, call, scene, which); })},
+                  {"instructions", count(meter, scene, which, context, mechanism)},
                   {"segments", std::max(pages, std::size_t{1})},
                   {"known", true},
                   {"unit", pages > 0 ? "page" : "segment"}});
@@ -164,25 +240,13 @@ void count_reductions(const Selection &selection, Meter &meter, Rows &rows)
     return;
   const Scene scene;
   const cma::Context context(CMA_OPEN_DEVICE);
-  std::vector<cma::Peer> pids;
-  std::vector<cma::Handle> handles;
-  std::vector<cma::Handle> windows;
-  for (std::size_t p = 0; p < kPeers; ++p) {
-    pids.push_back(cma::pid(scene.place(p).pid));
-    handles.push_back(context.open(pids.back()));
-    windows.push_back(context.open_window(scene.place(p).window));
-  }
+  std::vector<cma::Handle> handles; // which end before the context
   for (const auto &which : kCases) {
     if (!selection.wants(which.name))
       continue;
     std::cout << which.name << std::endl;
-    const auto count = [&](const char *mechanism, const Call &call) {
-      add(rows, meter, which, scene, mechanism, call);
-    };
-    count("process_vm", by_process_vm(scene, which));
-    count("cma_pid", by_cma(scene, which, context, pids));
-    count("cma_handle", by_cma(scene, which, context, {handles.begin(), handles.end()}));
-    count("cma_window", by_cma(scene, which, context, {windows.begin(), windows.end()}));
+    for (const auto &mechanism : mechanisms(context, handles))
+      add(rows, meter, scene, which, context, mechanism);
   }
 }
 

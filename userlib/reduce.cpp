@@ -270,31 +270,36 @@ private:
   return Reducer(context, reduction, loop, element).run();
 }
 
-// One peer, no more than one segment and little to do: what others need would cost more
-// than that.
+// One peer, one segment of each list and little to do, and nothing wrong with it: to ask
+// in general would cost more than that.
 bool is_small(const cma_reduction &reduction, size_t element)
 {
-  return reduction.operand_count == 1 && reduction.operands->remote_count == 1 &&
-         reduction.local_count == 1 &&
-         (reduction.out == nullptr || reduction.out_count == 1) && reduction.flags == 0 &&
-         (reduction.count - reduction.first) * element <= small_bytes;
+  const size_t bytes = reduction.count * element;
+  const auto fits = [=](const iovec &segment) {
+    return segment.iov_len >= bytes && (segment.iov_len & (element - 1)) == 0;
+  };
+  return reduction.count - 1 < small_bytes && bytes <= small_bytes &&
+         reduction.first == 0 && reduction.flags == 0 && reduction.operand_count == 1 &&
+         reduction.local_count == 1 && reduction.operands->remote_count == 1 &&
+         fits(*reduction.local) && fits(*reduction.operands->remote) &&
+         (reduction.out == nullptr || (reduction.out_count == 1 && fits(*reduction.out)));
 }
 
 ssize_t reduce_small(const cma_context *context, cma_reduction &reduction, Loop loop,
                      size_t element)
 {
   alignas(64) char operand[small_bytes];
-  const size_t before = reduction.first * element;
-  const size_t count = reduction.count - reduction.first;
-  const auto remote = reinterpret_cast<uintptr_t>(reduction.operands->remote->iov_base);
-  const ssize_t read = cma_read(context, reduction.operands->peer, operand,
-                                remote + before, count * element);
+  const size_t bytes = reduction.count * element;
+  const cma_operand &peer = *reduction.operands;
+  const ssize_t read =
+      cma_read(context, peer.peer, operand,
+               reinterpret_cast<uintptr_t>(peer.remote->iov_base), bytes);
   // Nothing was done yet.
-  if (read != static_cast<ssize_t>(count * element))
+  if (read != static_cast<ssize_t>(bytes))
     return reduce(context, reduction, loop, element);
-  loop(static_cast<char *>(out_of(reduction).list->iov_base) + before,
-       static_cast<const char *>(reduction.local->iov_base) + before, operand, count);
-  return static_cast<ssize_t>(count);
+  loop(out_of(reduction).list->iov_base, reduction.local->iov_base, operand,
+       reduction.count);
+  return static_cast<ssize_t>(reduction.count);
 }
 
 } // namespace
@@ -306,18 +311,17 @@ extern "C" ssize_t cma_reduce(const struct cma_context *context,
   reduction->fault_side = CMA_SIDE_NONE;
   reduction->fault_operand = reduction->operand_count;
   reduction->fault_addr = 0;
+  const size_t element = cma::size_of_type(reduction->type);
+  const cma::Loop loop = cma::find_best_loop(reduction->op, reduction->type);
+  if (context != nullptr && loop != nullptr && cma::is_small(*reduction, element))
+    return cma::reduce_small(context, *reduction, loop, element);
   if (cma_backend(context) == CMA_BACKEND_NONE)
     return -ESTALE;
-  const size_t element = cma::size_of_type(reduction->type);
   if (const int error = cma::check(*reduction, element); error < 0)
     return error;
-  const cma::Loop loop =
-      cma::find_loop(reduction->op, reduction->type, cma::best_vectors());
   if (loop == nullptr)
     return -EOPNOTSUPP;
-  if (reduction->first == reduction->count)
-    return 0;
-  return cma::is_small(*reduction, element)
-             ? cma::reduce_small(context, *reduction, loop, element)
+  return reduction->first == reduction->count
+             ? 0
              : cma::reduce(context, *reduction, loop, element);
 }

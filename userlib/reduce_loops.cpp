@@ -19,12 +19,6 @@ Vectors best_vectors()
   return Vectors::plain;
 }
 
-std::size_t size_of_type(std::uint32_t type)
-{
-  static constexpr std::uint8_t sizes[] = {0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
-  return type < sizeof(sizes) ? sizes[type] : 0;
-}
-
 Loop find_loop(std::uint32_t op, std::uint32_t type, Vectors vectors)
 {
 #ifdef CMA_X86
@@ -32,6 +26,11 @@ Loop find_loop(std::uint32_t op, std::uint32_t type, Vectors vectors)
     return find_avx2_loop(op, type);
 #endif
   return vectors == Vectors::plain ? find(op, type) : nullptr;
+}
+
+Loop find_best_loop(std::uint32_t op, std::uint32_t type)
+{
+  return find_loop(op, type, best_vectors());
 }
 
 } // namespace cma

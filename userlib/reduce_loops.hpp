@@ -21,10 +21,15 @@ enum class Vectors { plain, avx2 };
 Vectors best_vectors();
 
 // Of a CMA_TYPE_*, in bytes; 0: there is no such type.
-std::size_t size_of_type(std::uint32_t type);
+constexpr std::size_t size_of_type(std::uint32_t type)
+{
+  constexpr std::uint8_t sizes[] = {0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8};
+  return type < sizeof(sizes) ? sizes[type] : 0;
+}
 
 // For a CMA_OP_* on a CMA_TYPE_*, or nullptr: there is none.
 Loop find_loop(std::uint32_t op, std::uint32_t type, Vectors vectors);
+Loop find_best_loop(std::uint32_t op, std::uint32_t type);
 
 // The same for AVX2; on x86 only.
 Loop find_avx2_loop(std::uint32_t op, std::uint32_t type);
