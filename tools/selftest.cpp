@@ -99,7 +99,7 @@ const char *run_all(const std::string &backend, Tally &tally)
                    : "system calls",
                system.release, system.machine);
   if (reach_child(bench, tally)) {
-    for (const auto items : {data_items(), error_items(), window_items()})
+    for (const auto items : {data_items(), error_items(), window_items(), reduce_items()})
       for (const Item &item : items)
         run(item, bench, tally);
   }

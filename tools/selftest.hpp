@@ -48,6 +48,9 @@ std::span<const Item> error_items();
 /** selftest_window.cpp: what an owner's consent opens. */
 std::span<const Item> window_items();
 
+/** selftest_reduce.cpp: elements of peers are combined with one's own. */
+std::span<const Item> reduce_items();
+
 /** Throws Failed if a result is not what it should be. */
 void expect_result(ssize_t result, ssize_t expected, const std::string &what);
 
