@@ -313,24 +313,29 @@ TEST_F(ReduceIoctl, EndsBeforeLocalMemoryThatIsNotThere)
       }
 }
 
-/* New memory of the caller's, swapped or never touched, is brought in on the way. */
+/* New memory of the caller's, swapped or never touched, is brought in on the way, also
+ * where a block of vectors begins in one page and ends in the next. */
 TEST_F(ReduceIoctl, BringsTheCallersMemoryIn)
 {
   fill(twin.remote(), 3);
-  auto *const fresh = static_cast<uint8_t *>(
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  ASSERT_NE(fresh, MAP_FAILED);
-  auto request = this->request(0, size);
-  request.local = request.out = reinterpret_cast<uintptr_t>(fresh);
-  EXPECT_EQ(run(request), gives(static_cast<int64_t>(size)));
-  EXPECT_EQ(madvise(fresh, size, MADV_PAGEOUT), 0);
-  EXPECT_EQ(run(request), gives(static_cast<int64_t>(size)));
-  for (size_t i = 0; i < size; i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, fresh + i, 8);
-    ASSERT_EQ(word, 6U) << i;
+  for (const size_t skew : {size_t{0}, size_t{160}}) {
+    SCOPED_TRACE(testing::Message() << "skew " << skew);
+    auto *const fresh = static_cast<uint8_t *>(
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(fresh, MAP_FAILED);
+    const size_t length = size - skew;
+    auto request = this->request(0, length);
+    request.local = request.out = reinterpret_cast<uintptr_t>(fresh) + skew;
+    EXPECT_EQ(run(request), gives(static_cast<int64_t>(length)));
+    EXPECT_EQ(madvise(fresh, size, MADV_PAGEOUT), 0);
+    EXPECT_EQ(run(request), gives(static_cast<int64_t>(length)));
+    for (size_t i = skew; i < size; i += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, fresh + i, 8);
+      ASSERT_EQ(word, 6U) << i;
+    }
+    munmap(fresh, size);
   }
-  munmap(fresh, size);
 }
 
 TEST_F(ReduceIoctl, AWindowIsReachedWithinItsBoundsUntilItEnds)
