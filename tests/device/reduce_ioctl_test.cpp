@@ -9,11 +9,16 @@
 #include "support/window.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <random>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 namespace cma_test {
 namespace {
@@ -393,6 +398,44 @@ TEST_F(ReduceIoctl, FollowsThePeer)
     fill(twin.local(), 0);
     ASSERT_EQ(run(this->request(0, size)), gives(static_cast<int64_t>(size)));
     ASSERT_EQ(run_of(round), size / 8) << round;
+  }
+}
+
+/* A fork write-protects the caller's memory, between any two stores, and of any two
+ * pages. Where an element straddles these, in place, none is reduced twice by that. */
+TEST_F(ReduceIoctl, TheCallerForksMeanwhile)
+{
+  constexpr size_t count = 8;
+  fill(twin.remote(), 1);
+  fill(twin.local(), 0);
+  std::atomic<bool> ends = false;
+  std::atomic<uint64_t> forks = 0;
+  std::thread forker([&] {
+    for (; !ends; forks++) {
+      const pid_t child = fork();
+      if (child == 0)
+        _exit(0);
+      waitpid(child, nullptr, 0);
+    }
+  });
+  uint64_t rounds = 0;
+  const uintptr_t at = twin.local().at(page - 36);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  Outcome outcome = gives(count * 8);
+  while (outcome == gives(count * 8) && std::chrono::steady_clock::now() < end) {
+    auto request = this->request(0, count * 8);
+    request.local = request.out = at;
+    outcome = run(request);
+    rounds++;
+  }
+  ends = true;
+  forker.join();
+  EXPECT_EQ(outcome, gives(count * 8));
+  EXPECT_GT(forks, 0U);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t word = 0;
+    std::memcpy(&word, reinterpret_cast<const uint8_t *>(at) + i * 8, 8);
+    EXPECT_EQ(word, rounds) << "element " << i << " after " << forks << " forks";
   }
 }
 
