@@ -102,9 +102,9 @@ static __always_inline long blocks##nr##_##insn(unsigned long out,           \
 		     "9:\n"                                                  \
 		     : [at] "+&r"(at)                                        \
 		     : [last] "r"(last), [out] "r"(out), [local] "r"(local), \
-		       [p0] "r"(operand[0]), [p1] "r"(operand[nr > 1]),      \
-		       [p2] "r"(operand[nr > 2 ? 2 : 0]),                    \
-		       [p3] "r"(operand[nr > 3 ? 3 : 0])                     \
+		       [p0] "r"(operand[0]), [p1] "r"(operand[(nr) > 1]),    \
+		       [p2] "r"(operand[(nr) > 2 ? 2 : 0]),                  \
+		       [p3] "r"(operand[(nr) > 3 ? 3 : 0])                   \
 		     : "memory", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4",     \
 		       "ymm5", "ymm6", "ymm7");                              \
 	return at;                                                           \
