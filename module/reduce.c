@@ -12,8 +12,9 @@
  * Each result is written once, and nothing of it if any operand of it is missing.
  * No vector lies in two pages of anybody's, unless they are mapped in one piece.
  * Where an element straddles two pages, or too little is left for a vector, a piece
- * is put together on the stack and goes into place as a whole. @done is therefore
- * whole vectors up to the very end, and so whole elements.
+ * is put together on the stack and goes into place as a whole: where a page goes
+ * while it does, the rest follows after the step. @done is therefore whole vectors
+ * up to the very end, and so whole elements.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -31,7 +32,7 @@
 /* Times that something is provided for in vain, and a copy is the better way. */
 #define VAIN_MAX 64
 
-enum lack { LACK_NOTHING, LACK_LOCAL, LACK_REMOTE, LACK_WINDOW };
+enum lack { LACK_NOTHING, LACK_LOCAL, LACK_REMOTE, LACK_WINDOW, LACK_PUT };
 
 /**
  * struct operand - a peer's part
@@ -60,6 +61,8 @@ struct operand {
  * @lack: what ended the step
  * @lacking: LACK_REMOTE: whose page
  * @lacked: LACK_REMOTE: at this address, in the space
+ * @piece: the next results; LACK_PUT: they may be there in part
+ * @old: what was in their place
  * @operand: whose elements
  */
 struct reduction {
@@ -72,6 +75,8 @@ struct reduction {
 	enum lack lack;
 	unsigned int lacking;
 	u64 lacked;
+	u8 piece[PIECE];
+	u8 old[PIECE];
 	struct operand operand[CMA_REDUCE_OPERANDS];
 };
 
@@ -172,36 +177,58 @@ static bool gather(struct reduction *red, unsigned int i, u8 *to, unsigned long 
 	return true;
 }
 
-/*
- * The next @len results, whole or not at all: those that another page has go there
- * first, and what was there comes back if the rest cannot follow.
- */
-static bool put(const struct reduction *red, const u8 *from, unsigned long len)
+static unsigned long piece_length(const struct reduction *red)
 {
-	unsigned long out = red->out + red->done;
-	unsigned long first = min(len, page_left(out));
-	void __user *there = (void __user *)out;
-	unsigned long missed;
-	u8 old[PIECE];
+	return min_t(u64, PIECE, red->length - red->done);
+}
 
-	if (first < len &&
-	    (raw_copy_from_user(old, there + first, len - first) ||
-	     raw_copy_to_user(there + first, from + first, len - first)))
-		return false;
-	missed = raw_copy_to_user(there, from, first);
-	if (missed && first < len &&
-	    raw_copy_to_user(there + first, old, len - first))
-		return false;
-	return !missed;
+/*
+ * The results in @piece go to their place, of which nothing is touched if it is
+ * not there. The kernel may take a page away between any two stores, and brings it
+ * back when asked; until then what was stored cannot be taken back either.
+ */
+static void put(struct reduction *red)
+{
+	void __user *out = (void __user *)(red->out + red->done);
+	unsigned long len = piece_length(red);
+
+	red->lack = LACK_LOCAL;
+	if (raw_copy_from_user(red->old, out, len))
+		return;
+	red->lack = LACK_PUT;
+	if (raw_copy_to_user(out, red->piece, len))
+		return;
+	red->lack = LACK_NOTHING;
+	red->done += len;
+}
+
+/*
+ * The same after the step, for a piece that may be there in part, and may not be
+ * reduced again before it is known to be there, or not: 0, or an error.
+ */
+static int put_rest(struct reduction *red)
+{
+	void __user *out = (void __user *)(red->out + red->done);
+	unsigned long len = piece_length(red);
+	unsigned long missed = __copy_to_user(out, red->piece, len);
+
+	if (!missed) {
+		red->done += len;
+		return 0;
+	}
+	/* If that fails, too, it is the caller who takes the page away. */
+	missed = __copy_to_user(out, red->old, len);
+	return -EAGAIN;
 }
 
 /* What is no vector in one page. */
 static void reduce_piece(struct reduction *red)
 {
-	unsigned long len = min_t(u64, PIECE, red->length - red->done);
 	void __user *local = (void __user *)(red->local + red->done);
-	u8 so_far[PIECE] = { }, piece[CMA_REDUCE_OPERANDS][PIECE] = { };
+	unsigned long so_far = (unsigned long)red->piece;
+	u8 piece[CMA_REDUCE_OPERANDS][PIECE] = { };
 	unsigned long peers[CMA_REDUCE_OPERANDS];
+	unsigned long len = piece_length(red);
 	unsigned int i;
 
 	for (i = 0; i < red->nr; i++) {
@@ -209,15 +236,13 @@ static void reduce_piece(struct reduction *red)
 			return;
 		peers[i] = (unsigned long)piece[i];
 	}
-	red->lack = LACK_LOCAL;
-	if (raw_copy_from_user(so_far, local, len))
+	memset(red->piece, 0, PIECE);
+	if (raw_copy_from_user(red->piece, local, len)) {
+		red->lack = LACK_LOCAL;
 		return;
-	red->vector((unsigned long)so_far, (unsigned long)so_far, peers,
-		    red->nr, PIECE);
-	if (!put(red, so_far, len))
-		return;
-	red->lack = LACK_NOTHING;
-	red->done += len;
+	}
+	red->vector(so_far, so_far, peers, red->nr, PIECE);
+	put(red);
 }
 
 /* As far as the chunks that are locked go, and a step. */
@@ -395,8 +420,10 @@ static int reduce(struct reduction *red)
 		u64 begin = red->done;
 
 		reduce_step(red);
+		rc = red->lack == LACK_PUT ? put_rest(red) : 0;
 		vain = red->done == begin ? vain + 1 : 0;
-		rc = vain > VAIN_MAX ? -EAGAIN : provide(red);
+		if (!rc)
+			rc = vain > VAIN_MAX ? -EAGAIN : provide(red);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (!rc && red->done < red->length && signal_pending(current))

@@ -21,7 +21,6 @@
 typedef long long vec __attribute__((vector_size(32), may_alias)) __aligned(1);
 
 #define BLOCK 256L	/* eight vectors */
-#define FAULTED (-1L)	/* in the place of where the last block would begin */
 
 #define INSNS(X)                                                        \
 	X(vpaddb) X(vpaddw) X(vpaddd) X(vpaddq) X(vaddps) X(vaddpd)     \
@@ -52,13 +51,14 @@ static __always_inline vec apply(vec so_far, unsigned long address,
 }
 
 /*
- * Blocks of eight vectors, from @at on as long as it is not beyond @last. A fault at
- * a load goes to label 20, and one at the store of vector n to 40 + n, which adds
- * to @at what was stored before; both end it by what they put into @last.
+ * Blocks of eight vectors, from @at on as long as it is not beyond @last. A fault
+ * ends it: at a load with nothing of the block stored, at the store of vector n by
+ * way of label 40 + n, which adds to @at what was stored before. What then is left
+ * is tried vector by vector, which goes on to the very one that is missing.
  */
 #define LOAD(n)                                                         \
 	"1" #n ":	vmovdqu 32*" #n "(%[local],%[at]), %%ymm" #n "\n" \
-	_ASM_EXTABLE_UA(1##n##b, 20f)
+	_ASM_EXTABLE_UA(1##n##b, 9f)
 
 #define APPLY(insn, peer, n)                                            \
 	"	" #insn " 32*" #n "(%[" #peer "],%[at]), %%ymm" #n ", %%ymm" #n "\n"
@@ -69,7 +69,7 @@ static __always_inline vec apply(vec so_far, unsigned long address,
 
 #define STORE_FAULT(n)                                                  \
 	"4" #n ":	addq $32*" #n ", %[at]\n"                       \
-	"	jmp 20f\n"
+	"	jmp 9f\n"
 
 #define EIGHT(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
@@ -88,7 +88,7 @@ static __always_inline vec apply(vec so_far, unsigned long address,
 static __always_inline long blocks##nr##_##insn(unsigned long out,           \
 						unsigned long local,         \
 						const unsigned long *operand, \
-						long *last)                  \
+						long last)                   \
 {                                                                            \
 	long at = 0;                                                         \
 									     \
@@ -99,13 +99,12 @@ static __always_inline long blocks##nr##_##insn(unsigned long out,           \
 		     "	jle 8b\n"                                            \
 		     "	jmp 9f\n"                                            \
 		     EIGHT(STORE_FAULT)                                      \
-		     "20:	movq $-1, %[last]\n"                         \
 		     "9:\n"                                                  \
-		     : [at] "+r"(at), [last] "+r"(*last)                     \
-		     : [out] "r"(out), [local] "r"(local),                   \
-		       [p0] "r"(operand[0]), [p1] "r"(operand[nr > 1]),      \
-		       [p2] "r"(operand[nr > 2 ? 2 : 0]),                    \
-		       [p3] "r"(operand[nr > 3 ? 3 : 0])                     \
+		     : [at] "+&r"(at)                                        \
+		     : [last] "r"(last), [out] "r"(out), [local] "r"(local), \
+		       [p0] "r"(operand[0]), [p1] "r"(operand[(nr) > 1]),    \
+		       [p2] "r"(operand[(nr) > 2 ? 2 : 0]),                  \
+		       [p3] "r"(operand[(nr) > 3 ? 3 : 0])                   \
 		     : "memory", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4",     \
 		       "ymm5", "ymm6", "ymm7");                              \
 	return at;                                                           \
@@ -155,18 +154,16 @@ static unsigned long run_##insn(unsigned long out, unsigned long local,      \
 	stac();                                                              \
 	if (last >= 0) {                                                     \
 		if (nr == 1)                                                 \
-			at = blocks1_##insn(out, local, operand, &last);     \
+			at = blocks1_##insn(out, local, operand, last);      \
 		else if (nr == 2)                                            \
-			at = blocks2_##insn(out, local, operand, &last);     \
+			at = blocks2_##insn(out, local, operand, last);      \
 		else if (nr == 3)                                            \
-			at = blocks3_##insn(out, local, operand, &last);     \
+			at = blocks3_##insn(out, local, operand, last);      \
 		else                                                         \
-			at = blocks4_##insn(out, local, operand, &last);     \
+			at = blocks4_##insn(out, local, operand, last);      \
 	}                                                                    \
-	if (last != FAULTED)                                                 \
-		while (at < len &&                                           \
-		       vector(out, local, operand, nr, at, DO_##insn))       \
-			at += CMAD_VECTOR_BYTES;                             \
+	while (at < len && vector(out, local, operand, nr, at, DO_##insn))   \
+		at += CMAD_VECTOR_BYTES;                                     \
 	clac();                                                              \
 	return at;                                                           \
 }

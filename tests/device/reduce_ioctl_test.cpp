@@ -9,11 +9,16 @@
 #include "support/window.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <random>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 namespace cma_test {
 namespace {
@@ -313,24 +318,29 @@ TEST_F(ReduceIoctl, EndsBeforeLocalMemoryThatIsNotThere)
       }
 }
 
-/* New memory of the caller's, swapped or never touched, is brought in on the way. */
+/* New memory of the caller's, swapped or never touched, is brought in on the way, also
+ * where a block of vectors begins in one page and ends in the next. */
 TEST_F(ReduceIoctl, BringsTheCallersMemoryIn)
 {
   fill(twin.remote(), 3);
-  auto *const fresh = static_cast<uint8_t *>(
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  ASSERT_NE(fresh, MAP_FAILED);
-  auto request = this->request(0, size);
-  request.local = request.out = reinterpret_cast<uintptr_t>(fresh);
-  EXPECT_EQ(run(request), gives(static_cast<int64_t>(size)));
-  EXPECT_EQ(madvise(fresh, size, MADV_PAGEOUT), 0);
-  EXPECT_EQ(run(request), gives(static_cast<int64_t>(size)));
-  for (size_t i = 0; i < size; i += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, fresh + i, 8);
-    ASSERT_EQ(word, 6U) << i;
+  for (const size_t skew : {size_t{0}, size_t{160}}) {
+    SCOPED_TRACE(testing::Message() << "skew " << skew);
+    auto *const fresh = static_cast<uint8_t *>(
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(fresh, MAP_FAILED);
+    const size_t length = size - skew;
+    auto request = this->request(0, length);
+    request.local = request.out = reinterpret_cast<uintptr_t>(fresh) + skew;
+    EXPECT_EQ(run(request), gives(static_cast<int64_t>(length)));
+    EXPECT_EQ(madvise(fresh, size, MADV_PAGEOUT), 0);
+    EXPECT_EQ(run(request), gives(static_cast<int64_t>(length)));
+    for (size_t i = skew; i < size; i += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, fresh + i, 8);
+      ASSERT_EQ(word, 6U) << i;
+    }
+    munmap(fresh, size);
   }
-  munmap(fresh, size);
 }
 
 TEST_F(ReduceIoctl, AWindowIsReachedWithinItsBoundsUntilItEnds)
@@ -388,6 +398,44 @@ TEST_F(ReduceIoctl, FollowsThePeer)
     fill(twin.local(), 0);
     ASSERT_EQ(run(this->request(0, size)), gives(static_cast<int64_t>(size)));
     ASSERT_EQ(run_of(round), size / 8) << round;
+  }
+}
+
+/* A fork write-protects the caller's memory, between any two stores, and of any two
+ * pages. Where an element straddles these, in place, none is reduced twice by that. */
+TEST_F(ReduceIoctl, TheCallerForksMeanwhile)
+{
+  constexpr size_t count = 8;
+  fill(twin.remote(), 1);
+  fill(twin.local(), 0);
+  std::atomic<bool> ends = false;
+  std::atomic<uint64_t> forks = 0;
+  std::thread forker([&] {
+    for (; !ends; forks++) {
+      const pid_t child = fork();
+      if (child == 0)
+        _exit(0);
+      waitpid(child, nullptr, 0);
+    }
+  });
+  uint64_t rounds = 0;
+  const uintptr_t at = twin.local().at(page - 36);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  Outcome outcome = gives(count * 8);
+  while (outcome == gives(count * 8) && std::chrono::steady_clock::now() < end) {
+    auto request = this->request(0, count * 8);
+    request.local = request.out = at;
+    outcome = run(request);
+    rounds++;
+  }
+  ends = true;
+  forker.join();
+  EXPECT_EQ(outcome, gives(count * 8));
+  EXPECT_GT(forks, 0U);
+  for (size_t i = 0; i < count; i++) {
+    uint64_t word = 0;
+    std::memcpy(&word, reinterpret_cast<const uint8_t *>(at) + i * 8, 8);
+    EXPECT_EQ(word, rounds) << "element " << i << " after " << forks << " forks";
   }
 }
 
