@@ -30,7 +30,8 @@ MUSTS = (
     Must("6.1", "read 64 B 4k", "cma_pid", instructions=1400),
     # All that a caller pays, in every form of the call.
     Must("6.1", "read 64 B 4k, by *", "cma_handle", instructions=970),
-    Must("6.1", "read 64 B 4k, under cma run", "cma_pid", instructions=1150),
+    # By pid it depends on how many others the table of verdicts has in the same chain.
+    Must("6.1", "read 64 B 4k, under cma run", "cma_pid", instructions=1170),
     # Any number of peers.
     Must("6.1", "read 64 B 4k, * peers in turn", "cma_[hw]*", instructions=950),
     Must("6.1", "read 64 B 4k, * peers in turn", "cma_pid", instructions=1400),
@@ -50,7 +51,8 @@ MUSTS = (
     Must("6.1", "read 1 MiB 4k", "cma_pid", instructions=150000),
     Must("6.1", "read 1 MiB 4k", "cma_[hw]*", instructions=134000),
     Must("6.1", "write 1 MiB 4k", "cma_*", instructions=134000),
-    Must("6.1", "read 1 MiB 4k, new memory", "cma_*", instructions=185000),
+    # In one chunk or, by where the peer has it, in two, which takes 8,000 more.
+    Must("6.1", "read 1 MiB 4k, new memory", "cma_*", instructions=190000),
     Must("6.1", "read 64 x 64 B 4k", "cma_*", instructions=300),
     # The module reduces straight out of the peers' memory, but for what is small: that is copied, and the loop comes
     # on top. A page of doubles is 384 instructions of vectors.

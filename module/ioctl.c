@@ -442,9 +442,10 @@ static int args_import(union cmad_args *args, const void __user *uarg, u32 size,
 {
 	if (size != known)
 		return copy_struct_from_user(args, known, uarg, size);
-	if (!access_ok(uarg, size) || raw_copy_from_user(args, uarg, size))
+	if (!access_ok(uarg, known))
 		return -EFAULT;
-	return 0;
+	barrier_nospec(); /* as copy_from_user() has it */
+	return raw_copy_from_user(args, uarg, known) ? -EFAULT : 0;
 }
 
 /* Whatever its structure's version, and whatever it is. */

@@ -162,8 +162,12 @@ static bool gather(struct reduction *red, unsigned int i, u8 *to, unsigned long 
 			chunk = cmad_chunk_trylock(operand->grant->space, addr);
 		if (chunk)
 			from = translate(chunk, addr);
-		if (from)
+		if (from) {
 			memcpy(to, (void *)from, n);
+			if (READ_ONCE(chunk->asked))
+				cmad_young_mark(chunk, addr & (CMAD_CHUNK_SIZE - 1),
+						n);
+		}
 		if (chunk && chunk != operand->chunk)
 			up_read(&chunk->lock);
 		if (!from) {

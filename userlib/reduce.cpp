@@ -107,7 +107,7 @@ public:
       : context_(context), reduction_(reduction), loop_(loop), element_(element),
         local_(local_of(reduction)), out_(out_of(reduction)),
         by_module_(context->backend == CMA_BACKEND_DEVICE &&
-                   context->device.takes_reductions())
+                   context->device.takes_reductions() && reduction.op <= CMA_REDUCE_BXOR)
   {
     for (size_t i = 0; i < reduction.operand_count; i++)
       remote_[i] = Walk(remote_of(reduction.operands[i]));

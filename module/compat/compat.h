@@ -16,6 +16,7 @@
 #include <linux/sched.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/task.h>
+#include <asm/barrier.h>
 
 #include "probed.h"
 
@@ -146,6 +147,11 @@ static inline bool cmad_trims_first(unsigned long nr)
 #define CMAD_VM_SHADOW_STACK VM_SHADOW_STACK
 #else
 #define CMAD_VM_SHADOW_STACK 0
+#endif
+
+/* Between access_ok() and what it allows; not every architecture has need of it. */
+#ifndef barrier_nospec
+#define barrier_nospec() do { } while (0)
 #endif
 
 /* The VMA that @addr lies in, or NULL. The mmap_lock is held. */

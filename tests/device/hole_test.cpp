@@ -160,8 +160,10 @@ TEST_F(Hole, WhereAFewBytesGoWithoutTheCache)
         SCOPED_TRACE(testing::Message() << (write ? "write to" : "read of") << " page "
                                         << number << ", 1 is " << name_of(blemish));
         spoil_remote(1, blemish);
-        const Request request = {write, {segment(twin.local().base(), 64)},
-                                 {segment(twin.remote().at(number * page), 64)}, 0};
+        const Request request = {write,
+                                 {segment(twin.local().base(), 64)},
+                                 {segment(twin.remote().at(number * page), 64)},
+                                 0};
         expect_like_the_system_call(request, 64, CMA_FAULT_REMOTE);
       }
 }
