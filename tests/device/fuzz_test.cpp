@@ -60,9 +60,9 @@ public:
   }
 
 private:
-  static constexpr unsigned any_but_windows[] = {CMA_IOC_NR_INFO,     CMA_IOC_NR_COPY,
-                                                 CMA_IOC_NR_OPEN,     CMA_IOC_NR_CLOSE,
-                                                 CMA_IOC_NR_POPULATE, CMA_IOC_NR_SHOW};
+  static constexpr unsigned any_but_windows[] = {
+      CMA_IOC_NR_INFO,     CMA_IOC_NR_COPY, CMA_IOC_NR_OPEN,  CMA_IOC_NR_CLOSE,
+      CMA_IOC_NR_POPULATE, CMA_IOC_NR_SHOW, CMA_IOC_NR_REDUCE};
 
   unsigned below(size_t limit) { return static_cast<unsigned>(random_() % limit); }
   bool one_in(unsigned many) { return below(many) == 0; }
@@ -162,6 +162,23 @@ private:
       memcpy(bytes, &show, sizeof(show));
       return sizeof(show);
     }
+    if (nr == CMA_IOC_NR_REDUCE) {
+      auto reduce = sized<cma_ioc_reduce>();
+      reduce.flags = one_in(12) ? static_cast<uint32_t>(number()) : 0;
+      reduce.op = one_in(12) ? static_cast<uint32_t>(number()) : 1 + below(7);
+      reduce.type = one_in(12) ? static_cast<uint32_t>(number()) : 1 + below(10);
+      reduce.local = address();
+      reduce.out = one_in(2) ? address() : reduce.local;
+      reduce.length = one_in(6) ? number() : below(size_) / 8 * 8;
+      reduce.operand_cnt = one_in(20) ? static_cast<uint32_t>(number()) : 1 + below(4);
+      for (cma_ioc_operand &operand : reduce.operand) {
+        operand.peer_type = one_in(12) ? static_cast<uint32_t>(number()) : 1 + below(3);
+        operand.peer = peer(operand.peer_type);
+        operand.address = address();
+      }
+      memcpy(bytes, &reduce, sizeof(reduce));
+      return sizeof(reduce);
+    }
     return sizeof(cma_ioc_info);
   }
 
@@ -198,8 +215,10 @@ TEST(Fuzz, MalformedRequests)
     return 0;
   });
   // Every way out was taken often, and no other.
-  const std::set<int> documented = {0,     EINVAL, EFAULT, ESRCH,     EBADF,
-                                    E2BIG, ENOENT, ENOTTY, EOPNOTSUPP};
+  std::set<int> documented = {0,     EINVAL, EFAULT, ESRCH,     EBADF,
+                              E2BIG, ENOENT, ENOTTY, EOPNOTSUPP};
+  if ((Device().info().features & CMA_FEATURE_REDUCE) != 0)
+    documented.insert(EAGAIN);
   for (size_t error = 0; error < report->answers.size(); error++) {
     if (documented.contains(static_cast<int>(error)))
       EXPECT_GT(report->answers.at(error), 20)

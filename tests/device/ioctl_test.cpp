@@ -20,12 +20,27 @@ namespace cma_test {
 namespace {
 
 constexpr unsigned long commands[] = {
-    CMA_IOC_INFO,          CMA_IOC_COPY,           CMA_IOC_OPEN,     CMA_IOC_CLOSE,
-    CMA_IOC_WINDOW_CREATE, CMA_IOC_WINDOW_DESTROY, CMA_IOC_POPULATE, CMA_IOC_SHOW};
+    CMA_IOC_INFO,     CMA_IOC_COPY,          CMA_IOC_OPEN,
+    CMA_IOC_CLOSE,    CMA_IOC_WINDOW_CREATE, CMA_IOC_WINDOW_DESTROY,
+    CMA_IOC_POPULATE, CMA_IOC_SHOW,          CMA_IOC_REDUCE};
 constexpr size_t sizes[] = {sizeof(cma_ioc_info),          sizeof(cma_ioc_copy),
                             sizeof(cma_ioc_open),          sizeof(cma_ioc_close),
                             sizeof(cma_ioc_window_create), sizeof(cma_ioc_window_destroy),
-                            sizeof(cma_ioc_populate),      sizeof(cma_ioc_show)};
+                            sizeof(cma_ioc_populate),      sizeof(cma_ioc_show),
+                            sizeof(cma_ioc_reduce)};
+/// Whether the module computes here; of the ioctls, reductions are the last.
+bool has_vectors()
+{
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx2");
+#else
+  return false;
+#endif
+}
+unsigned served()
+{
+  return static_cast<unsigned>(std::size(commands)) - (has_vectors() ? 0 : 1);
+}
 /// Of each structure as its first version had it.
 constexpr size_t first_size(unsigned nr)
 {
@@ -76,6 +91,9 @@ protected:
     } else if (nr == CMA_IOC_NR_SHOW) {
       const auto show = valid_show();
       memcpy(bytes.data(), &show, sizeof(show));
+    } else if (nr == CMA_IOC_NR_REDUCE) {
+      const auto reduce = valid_reduce();
+      memcpy(bytes.data(), &reduce, sizeof(reduce));
     } else {
       auto close = sized<cma_ioc_close>();
       close.handle =
@@ -112,6 +130,24 @@ protected:
     show.address = populate.address;
     show.length = populate.length;
     return show;
+  }
+  /// Of memory that the module knows.
+  cma_ioc_reduce valid_reduce() const
+  {
+    const iovec here = segment(twin.local().base(), size);
+    const iovec there = segment(twin.remote().base(), size);
+    for (int i = 0; i < 3; i++)
+      EXPECT_EQ(
+          run(twin.device(), Route::Handle, twin.target(), {false, &here, 1, &there, 1}),
+          gives(size));
+    auto reduce = sized<cma_ioc_reduce>();
+    reduce.op = CMA_REDUCE_BXOR;
+    reduce.type = CMA_REDUCE_UINT32;
+    reduce.local = reduce.out = twin.local().base();
+    reduce.length = length;
+    reduce.operand_cnt = 1;
+    reduce.operand[0] = {CMA_PEER_HANDLE, twin.target().handle, twin.remote().base()};
+    return reduce;
   }
   cma_ioc_copy valid_copy() const
   {
@@ -298,14 +334,13 @@ TEST_P(Ioctl, CommandsThatOnlyLookAlike)
 
 std::string ioctl_name(const testing::TestParamInfo<unsigned> &info)
 {
-  const char *const names[] = {"Info",         "Copy",          "Open",     "Close",
-                               "WindowCreate", "WindowDestroy", "Populate", "Show"};
+  const char *const names[] = {"Info",     "Copy",         "Open",
+                               "Close",    "WindowCreate", "WindowDestroy",
+                               "Populate", "Show",         "Reduce"};
   return names[info.param];
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, Ioctl,
-                         testing::Range(0U, static_cast<unsigned>(std::size(commands))),
-                         ioctl_name);
+INSTANTIATE_TEST_SUITE_P(Each, Ioctl, testing::Range(0U, served()), ioctl_name);
 
 using Door = Ioctl;
 
@@ -436,6 +471,19 @@ TEST_F(Door, PopulateRefusesWhatItDoesNotKnow)
   }
 }
 
+TEST_F(Door, ReduceRefusesWhatItDoesNotKnow)
+{
+  if (!has_vectors())
+    GTEST_SKIP() << "this processor has no AVX2";
+  const cma_ioc_reduce good = valid_reduce();
+  for (unsigned bit = 0; bit < 32; bit++) {
+    auto reduce = good;
+    reduce.flags = 1U << bit;
+    if ((reduce.flags & (CMA_COPY_STRICT | CMA_COPY_KNOWN)) == 0)
+      expect_refused(CMA_IOC_NR_REDUCE, reduce, EINVAL);
+  }
+}
+
 TEST_F(Door, Info)
 {
   const cma_ioc_info info = twin.device().info();
@@ -446,7 +494,8 @@ TEST_F(Door, Info)
                 CMA_FEATURE_MANY | CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
                 CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW |
                 CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
-                CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH);
+                CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH |
+                (has_vectors() ? CMA_FEATURE_REDUCE : 0));
   EXPECT_EQ(info.max_iov, 1024);
   EXPECT_GT(info.max_iov_many, info.max_iov);
   EXPECT_EQ(info.max_bytes, 0x7fffffff / page * page);
