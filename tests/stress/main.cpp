@@ -59,6 +59,6 @@ int main(int argc, char **argv)
     }
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  cma_test::limit_time(static_cast<unsigned>(180 * std::max(1.0, settings().scale)));
+  cma_test::limit_time(static_cast<unsigned>(300 * std::max(1.0, settings().scale)));
   return RUN_ALL_TESTS();
 }
