@@ -41,8 +41,11 @@ static struct file *map_file(struct cmad_grant *grant)
 	if (IS_ERR(file))
 		return NULL;
 	refcount_inc(&grant->space->refs);
-	/* Looked at for the kind of its file system; the inode is for ever. */
-	grant->space->mapping.host = file_inode(file);
+	/*
+	 * Looked at for the kind of its file system; the inode is for ever, and
+	 * the same for all who come here at once.
+	 */
+	WRITE_ONCE(grant->space->mapping.host, file_inode(file));
 	file->f_mapping = &grant->space->mapping;
 
 	old = cmpxchg(&grant->file, NULL, file);
