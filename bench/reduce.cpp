@@ -180,6 +180,7 @@ Call prepare(const Scene &scene, const Case &which, const std::vector<Place> &pl
   if (!mechanism.naming)
     return by_process_vm(scene, which, places);
   std::vector<cma::Peer> peers;
+  peers.reserve(places.size());
   for (const auto &place : places)
     peers.push_back(mechanism.naming(place));
   return by_cma(scene, which, places, context, peers);

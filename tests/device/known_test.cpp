@@ -4,8 +4,8 @@
  * (CMA_COPY_KNOWN), that what it knows is asked about again in time, and that it takes
  * none for another, however many there are.
  */
-#include "support/parameter.hpp"
 #include "support/many_peers.hpp"
+#include "support/parameter.hpp"
 #include "support/persona.hpp"
 
 #include <chrono>
