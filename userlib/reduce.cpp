@@ -285,21 +285,20 @@ bool is_small(const cma_reduction &reduction, size_t element)
          (reduction.out == nullptr || (reduction.out_count == 1 && fits(*reduction.out)));
 }
 
-ssize_t reduce_small(const cma_context *context, cma_reduction &reduction, Loop loop,
-                     size_t element)
+// Whether that did; else nothing was done yet, and why is for the general way to tell.
+bool reduce_small(const cma_context *context, const cma_reduction &reduction, Loop loop,
+                  size_t bytes)
 {
   alignas(64) char operand[small_bytes];
-  const size_t bytes = reduction.count * element;
   const cma_operand &peer = *reduction.operands;
   const ssize_t read =
       cma_read(context, peer.peer, operand,
                reinterpret_cast<uintptr_t>(peer.remote->iov_base), bytes);
-  // Nothing was done yet.
   if (read != static_cast<ssize_t>(bytes))
-    return reduce(context, reduction, loop, element);
-  loop(out_of(reduction).list->iov_base, reduction.local->iov_base, operand,
-       reduction.count);
-  return static_cast<ssize_t>(reduction.count);
+    return false;
+  const iovec *const out = reduction.out == nullptr ? reduction.local : reduction.out;
+  loop(out->iov_base, reduction.local->iov_base, operand, reduction.count);
+  return true;
 }
 
 } // namespace
@@ -313,8 +312,9 @@ extern "C" ssize_t cma_reduce(const struct cma_context *context,
   reduction->fault_addr = 0;
   const size_t element = cma::size_of_type(reduction->type);
   const cma::Loop loop = cma::find_best_loop(reduction->op, reduction->type);
-  if (context != nullptr && loop != nullptr && cma::is_small(*reduction, element))
-    return cma::reduce_small(context, *reduction, loop, element);
+  if (context != nullptr && loop != nullptr && cma::is_small(*reduction, element) &&
+      cma::reduce_small(context, *reduction, loop, reduction->count * element))
+    return static_cast<ssize_t>(reduction->count);
   if (cma_backend(context) == CMA_BACKEND_NONE)
     return -ESTALE;
   if (const int error = cma::check(*reduction, element); error < 0)

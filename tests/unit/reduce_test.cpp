@@ -464,6 +464,28 @@ TEST_F(ReducePeerTest, AChildDoesNotActInItsParentsName)
   EXPECT_EQ(in_child([&] { return cma_reduce(context.get(), &one) == -ESTALE; }), 1);
 }
 
+// Nor is the module asked, whatever the size.
+TEST_F(ReducePeerTest, AChildDoesNotHaveTheModuleActEither)
+{
+  testing::NiceMock<Device> device;
+  EXPECT_CALL(device, info).WillRepeatedly([](cma_ioc_info &info) {
+    info = Device::plain_info;
+    info.features |= CMA_FEATURE_REDUCE;
+    return 0;
+  });
+  context = open_context(CMA_OPEN_DEVICE);
+  EXPECT_CALL(device, reduce).WillRepeatedly([](cma_ioc_reduce &reduction) {
+    reduction.reduced = reduction.length;
+    return 0;
+  });
+  auto one = reduction({cma_pid(::getpid())});
+  for (const size_t count : {size_t{8}, 4096 / sizeof(double), one.count}) {
+    one.count = count;
+    EXPECT_EQ(in_child([&] { return cma_reduce(context.get(), &one) == -ESTALE; }), 1)
+        << count;
+  }
+}
+
 // As memcpy(3) does.
 TEST_F(ReducePeerTest, WhatTheProgramItselfDoesNotHaveIsASignal)
 {
