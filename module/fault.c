@@ -270,15 +270,27 @@ static int look(struct hmm_range *range, struct mm_struct *mm,
 	return rc;
 }
 
-/* Whether the page was seen, 0, or not, -EAGAIN, or is one that nobody maps. */
-static int judge(const struct hmm_range *range, unsigned long page, bool write)
+static unsigned long seen_at(const struct hmm_range *range, unsigned long page)
 {
-	unsigned long seen =
-		range->hmm_pfns[(page - range->start) >> PAGE_SHIFT];
+	return range->hmm_pfns[(page - range->start) >> PAGE_SHIFT];
+}
 
-	if (!(seen & HMM_PFN_VALID) || (write && !(seen & HMM_PFN_WRITE)))
-		return -EAGAIN;
-	return is_zone_device_page(hmm_pfn_to_page(seen)) ? -EFAULT : 0;
+static bool is_seen(const struct hmm_range *range, unsigned long page,
+		    bool write)
+{
+	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
+
+	return (seen_at(range, page) & need) == need;
+}
+
+/*
+ * Whether the page is a device's, of which none is mapped. Only what was entered
+ * since is a page for sure: hmm_range_fault() reads entries while they change, and
+ * may take what stands for a page that moves for one.
+ */
+static bool is_of_device(const struct hmm_range *range, unsigned long page)
+{
+	return is_zone_device_page(hmm_pfn_to_page(seen_at(range, page)));
 }
 
 /*
@@ -310,9 +322,7 @@ static int look_until_seen(struct hmm_range *range, struct mm_struct *mm,
 
 	while (true) {
 		rc = look(range, mm, span);
-		if (!rc)
-			rc = judge(range, span->page, write);
-		if (rc != -EAGAIN)
+		if (rc || is_seen(range, span->page, write))
 			return rc;
 		if (!tries--)
 			return -EFAULT;
@@ -345,6 +355,8 @@ static int fill(const struct span *span, struct mm_struct *mm, bool write)
 		rc = look_until_seen(&range, mm, span, write);
 	if (!rc)
 		rc = cmad_chunk_enter(chunk, &range, span->write);
+	if (!rc && is_of_device(&range, span->page))
+		rc = -EFAULT;
 	if (!rc)
 		cmad_count(fills, 1);
 	if (rc == -EBUSY)
