@@ -201,7 +201,7 @@ static int judge_task(struct cmad_grant *grant, struct task_struct *task,
 {
 	int rc;
 
-	if (task->flags & PF_KTHREAD)
+	if (READ_ONCE(task->flags) & PF_KTHREAD)
 		return -ESRCH;
 	rc = judge_once(grant, task, gfp);
 	if (rc == -EAGAIN)
