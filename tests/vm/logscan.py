@@ -33,3 +33,11 @@ def emulator_at_fault(text):
 def faults(text):
     """The faulty lines of a log, in order."""
     return [line.strip() for line in text.splitlines() if FAULTS.search(line)]
+
+
+def excerpt(text, lines=40, further=10):
+    """The log from its first faulty line on, and the faulty lines behind that part."""
+    log = text.splitlines()
+    first = next(i for i, line in enumerate(log) if FAULTS.search(line))
+    end = first + lines
+    return [line.strip() for line in log[first:end]] + faults("\n".join(log[end:]))[:further]
