@@ -61,7 +61,7 @@ demo: ## install what is needed, build, and move data between two processes thro
 	@scripts/demo
 
 ##@ Test
-.PHONY: check check-all check-arch check-matrix check-user check-clients check-mpi check-debug check-unit check-packages check-device check-stress check-control
+.PHONY: check check-all check-arch check-matrix check-user check-clients check-mpi check-openmpi check-debug check-unit check-packages check-device check-stress check-control
 .PHONY: check-install check-consumers check-system check-dist check-deb check-rpm check-abi
 .PHONY: check-shortage check-fuzz check-debug-rt check-races check-races-device check-races-stress check-races-control check-flavours check-vm check-model check-protocol check-dkms check-tracing lint
 check: ## all tests, on Debian 12's kernel
@@ -69,10 +69,10 @@ check: ## all tests, on Debian 12's kernel
 	@$(MAKE) user
 	@scripts/tally $(check_parts)
 
-check-all: ## what .ci/run runs: check, and check- matrix, clients, mpi and debug, as one list
+check-all: ## what .ci/run runs: check, and check- matrix, clients, mpi, openmpi and debug, as one list
 	@scripts/setup build demo check matrix clients mpi debug
 	@$(MAKE) user
-	@scripts/tally $(debug_parts) $(matrix_parts) check-clients check-mpi $(check_parts)
+	@scripts/tally $(debug_parts) $(matrix_parts) check-clients check-mpi check-openmpi $(check_parts)
 
 check-matrix: ## device tests, stress tests and DKMS, on the other kernels; device tests with PREEMPT_RT; user space on Debian 13
 	@scripts/setup build demo check matrix
@@ -95,6 +95,10 @@ check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/c
 check-mpi: user ## Open MPI and UCX on their own XPMEM transports, with this tree's libxpmem
 	@scripts/setup build demo check mpi
 	@tests/mpi/run
+
+check-openmpi: user ## Open MPI 5 of Debian 13 with a component of its own for /dev/cma (integrations/openmpi)
+	@scripts/setup build demo check matrix
+	@tests/openmpi/run
 
 check-debug: ## device and stress tests, memory shortage and data races, on kernels with sanitizers and lock proving
 	@scripts/setup build demo check debug
