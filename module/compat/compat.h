@@ -118,23 +118,6 @@ static inline long cmad_pin_remote(struct mm_struct *mm, unsigned long start,
 #endif
 }
 
-/*
- * import_iovec() changed in the release that brought iter_iov(), and callers
- * can tell. It now checks each segment's length as it reads it, so that EINVAL
- * comes before the EFAULT of a later segment, and a single segment is cut to
- * MAX_RW_COUNT before access_ok() is asked.
- */
-#ifdef CMAD_HAVE_ITER_IOV
-#define CMAD_CHECKS_AS_READ true
-#else
-#define CMAD_CHECKS_AS_READ false
-#endif
-
-static inline bool cmad_trims_first(unsigned long nr)
-{
-	return CMAD_CHECKS_AS_READ && nr == 1;
-}
-
 /* What a notifier answers whether a page is young by. */
 #ifdef CMAD_HAVE_YOUNG_BOOL
 #define CMAD_YOUNG bool
