@@ -402,7 +402,7 @@ TEST_F(Handle, PidfdOfAProcessOutsideThePidNamespace)
 
 TEST_F(Handle, PidfdOfEveryOrigin)
 {
-  // The other tests use pidfd_open(2); clone(2) gives one too, dup(2) another.
+  // clone(2) gives one, as to most of the other tests; dup(2) another, and pidfd_open(2).
   int pidfd = -1;
   const long child = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
   if (child == 0)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /* fixup_user_fault() is told whose faults to count. */
 #include <linux/mm.h>
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /* Whether a pid is in use is asked by a function. */
 #include <linux/pid.h>
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /* A procfs mount's pid namespace is asked for by its super block. */
 #include <linux/proc_fs.h>
 

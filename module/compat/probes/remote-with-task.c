@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+// SPDX-License-Identifier: GPL-2.0
 /* Getting another process's pages is told whose faults to count. */
 #include <linux/mm.h>
 
