@@ -105,7 +105,7 @@ static struct dentry *mem_find(struct pid *pid, gfp_t gfp)
 	if (gfp != GFP_KERNEL_ACCOUNT)
 		cmad_uncharged_end(old);
 	/* procfs says ENOENT, too, when it has no memory for an inode. */
-	if (rc == -ENOENT && pid_has_task(pid, PIDTYPE_PID))
+	if (rc == -ENOENT && cmad_pid_in_use(pid))
 		return ERR_PTR(-ENOMEM);
 	if (rc)
 		return ERR_PTR(rc == -ENOENT ? -ESRCH : rc);
@@ -113,7 +113,7 @@ static struct dentry *mem_find(struct pid *pid, gfp_t gfp)
 	mem = dget(path.dentry);
 	path_put(&path);
 	/* Still in use, the number was the process's all along. */
-	if (!pid_has_task(pid, PIDTYPE_PID))
+	if (!cmad_pid_in_use(pid))
 		rc = -ESRCH;
 	else if (WARN_ON_ONCE(mem->d_sb != proc_mnt->mnt_sb ||
 			      (mem_fops && d_inode(mem)->i_fop != mem_fops)))

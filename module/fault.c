@@ -305,7 +305,7 @@ static int fetch(struct mm_struct *mm, unsigned long addr, bool write)
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	rc = fixup_user_fault(mm, addr, flags, &unlocked);
+	rc = cmad_fixup_fault(mm, addr, flags, &unlocked);
 	mmap_read_unlock(mm);
 	return rc;
 }

@@ -12,7 +12,6 @@
  * preempted everywhere.
  */
 #include <linux/pid_namespace.h>
-#include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 
 #include "file.h"
@@ -43,10 +42,11 @@ static void show_moved(struct seq_file *m, const struct cmad_file *cf)
 /* As a pidfd's fdinfo has it: 0 if the reader's /proc does not know it. */
 static int grant_pid(const struct seq_file *m, const struct cmad_grant *grant)
 {
-	struct super_block *sb = file_inode(m->file)->i_sb;
+	struct pid_namespace *ns = cmad_proc_pid_ns(file_inode(m->file));
 
-	return pid_task(grant->pid, PIDTYPE_PID) ?
-	       pid_nr_ns(grant->pid, proc_pid_ns(sb)) : -1;
+	if (!pid_task(grant->pid, PIDTYPE_PID))
+		return -1;
+	return pid_nr_ns(grant->pid, ns);
 }
 
 static void show_handle(struct seq_file *m, u32 id,

@@ -32,7 +32,7 @@ int cmad_local_fetch(unsigned long addr)
 	vma = find_vma(mm, addr);
 	there = vma && vma->vm_start <= addr;
 	if (there)
-		rc = fixup_user_fault(mm, addr, FAULT_FLAG_WRITE, &unlocked);
+		rc = cmad_fixup_fault(mm, addr, FAULT_FLAG_WRITE, &unlocked);
 	mmap_read_unlock(mm);
 	return there ? rc : cmad_local_touch(addr);
 }

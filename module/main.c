@@ -8,6 +8,7 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 
+#include "compat/import.h"
 #include "chunk.h"
 #include "file.h"
 #include "view.h"
@@ -75,6 +76,9 @@ static int __init cmad_init(void)
 {
 	int rc;
 
+	rc = cmad_import_init();
+	if (rc)
+		return rc;
 	cmad_user_init();
 	cmad_evict_set_defaults();
 	rc = cmad_space_init(&cmad_chunk_space_ops);

@@ -129,7 +129,7 @@ static int touch_some(const struct stretch *stretch)
 
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
-		rc = fixup_user_fault(mm, addr, 0, &unlocked);
+		rc = cmad_fixup_fault(mm, addr, 0, &unlocked);
 		mmap_read_unlock(mm);
 		if (fatal_signal_pending(current))
 			return -EINTR;

@@ -2,7 +2,8 @@
 /*
  * Segment lists: from the caller's memory into the kernel, checked in the
  * order in which process_vm_readv() checks them (import_iovec() for the local
- * side, iovec_from_user() for the remote one), which callers can observe.
+ * side, iovec_from_user() for the remote one), which callers can observe. Where
+ * kernels differ in it, compat/import.c has asked this one.
  *
  * After the import every local segment is known to be user memory
  * (access_ok), so that the engine may use the raw user copies, every sum of
@@ -15,6 +16,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "compat/import.h"
 #include "copy.h"
 
 /*
@@ -59,12 +61,25 @@ static gfp_t list_gfp(u64 nr)
 	return GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 }
 
+/* Whether @len bytes of a local segment are the caller's to name. */
+static bool is_local(struct cmad_copy *copy, const struct cma_iovec *iov,
+		     u64 len)
+{
+	if (access_ok(u64_to_user_ptr(iov->base), len))
+		return true;
+	copy->fault_side = CMA_FAULT_LOCAL;
+	copy->fault_addr = iov->base;
+	return false;
+}
+
 /*
  * Read @nr segments at @addr; with CMA_COPY_SINGLE they are the one segment's
  * length and address themselves.
  */
-static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u32 flags)
+static int vec_read(struct cmad_copy *copy, struct cmad_vec *vec, u64 addr,
+		    u64 nr, u32 flags)
 {
+	bool in_turn = cmad_import.in_turn && vec == &copy->local;
 	u64 max = flags & CMA_COPY_MANY ? CMAD_MAX_IOV_MANY : UIO_MAXIOV;
 	/* What a caller's ssize_t holds; a 32-bit caller's is shorter. */
 	u64 max_len = in_compat_syscall() ? S32_MAX : S64_MAX;
@@ -91,19 +106,22 @@ static int vec_read(struct cmad_vec *vec, u64 addr, u64 nr, u32 flags)
 			return -ENOMEM;
 		got = vec_read_many(vec, u64_to_user_ptr(addr));
 	}
-	if (got < nr && !CMAD_CHECKS_AS_READ)
+	if (got < nr && !cmad_import.as_read)
 		return -EFAULT;
 
-	for (i = 0; i < got; i++)
+	for (i = 0; i < got; i++) {
 		if (vec->iov[i].len > max_len)
 			return -EINVAL;
+		if (in_turn && !is_local(copy, &vec->iov[i], vec->iov[i].len))
+			return -EFAULT;
+	}
 	return got < nr ? -EFAULT : 0;
 }
 
 static int local_import(struct cmad_copy *copy, u64 max_bytes, u64 *total)
 {
 	struct cmad_vec *vec = &copy->local;
-	bool trim_first = cmad_trims_first(vec->nr);
+	bool trim_first = cmad_import.trims && vec->nr == 1;
 	unsigned long i, nr = 0;
 
 	*total = 0;
@@ -111,12 +129,8 @@ static int local_import(struct cmad_copy *copy, u64 max_bytes, u64 *total)
 		const struct cma_iovec *iov = &vec->iov[i];
 		u64 len = min(iov->len, max_bytes - *total);
 
-		if (!access_ok(u64_to_user_ptr(iov->base),
-			       trim_first ? len : iov->len)) {
-			copy->fault_side = CMA_FAULT_LOCAL;
-			copy->fault_addr = iov->base;
+		if (!is_local(copy, iov, trim_first ? len : iov->len))
 			return -EFAULT;
-		}
 		*total += len;
 		if (len) {
 			vec->iov[nr].base = iov->base;
@@ -170,7 +184,7 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 	copy->fault_side = CMA_FAULT_NONE;
 	copy->remote.iov = copy->remote.fast;
 
-	rc = vec_read(&copy->local, args->local_iov, args->local_cnt,
+	rc = vec_read(copy, &copy->local, args->local_iov, args->local_cnt,
 		      args->flags);
 	if (rc)
 		return rc;
@@ -178,7 +192,7 @@ int cmad_copy_import(struct cmad_copy *copy, const struct cma_ioc_copy *args)
 	if (rc || !total)
 		return rc;
 
-	rc = vec_read(&copy->remote, args->remote_iov, args->remote_cnt,
+	rc = vec_read(copy, &copy->remote, args->remote_iov, args->remote_cnt,
 		      args->flags);
 	if (rc)
 		return rc;

@@ -13,6 +13,8 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/namei.h>
+#include <linux/pid.h>
+#include <linux/proc_fs.h>
 #include <linux/sched.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/task.h>
@@ -94,45 +96,67 @@ static inline void cmad_uncharged_end(struct mem_cgroup *old)
 #define CMAD_FOLL_NUMA 0 /* always so */
 #endif
 
-/* get_user_pages_remote(), which once had an argument for the VMAs. */
+/*
+ * get_user_pages_remote(), which once had an argument for the VMAs, and before
+ * that another one for the task whose faults are counted; the rest is the same.
+ */
 static inline long cmad_get_remote(struct mm_struct *mm, unsigned long start,
 				   unsigned long nr, unsigned int flags,
 				   struct page **pages, int *locked)
 {
-#ifdef CMAD_HAVE_PIN_REMOTE_WITHOUT_VMAS
+#if defined(CMAD_HAVE_REMOTE_WITH_TASK)
+	return get_user_pages_remote(NULL, mm, start, nr, flags, pages, NULL,
+				     locked);
+#elif defined(CMAD_HAVE_PIN_REMOTE_WITHOUT_VMAS)
 	return get_user_pages_remote(mm, start, nr, flags, pages, locked);
 #else
 	return get_user_pages_remote(mm, start, nr, flags, pages, NULL, locked);
 #endif
 }
 
-/* pin_user_pages_remote(), which once had an argument for the VMAs. */
 static inline long cmad_pin_remote(struct mm_struct *mm, unsigned long start,
 				   unsigned long nr, unsigned int flags,
 				   struct page **pages, int *locked)
 {
-#ifdef CMAD_HAVE_PIN_REMOTE_WITHOUT_VMAS
+#if defined(CMAD_HAVE_REMOTE_WITH_TASK)
+	return pin_user_pages_remote(NULL, mm, start, nr, flags, pages, NULL,
+				     locked);
+#elif defined(CMAD_HAVE_PIN_REMOTE_WITHOUT_VMAS)
 	return pin_user_pages_remote(mm, start, nr, flags, pages, locked);
 #else
 	return pin_user_pages_remote(mm, start, nr, flags, pages, NULL, locked);
 #endif
 }
 
-/*
- * import_iovec() changed in the release that brought iter_iov(), and callers
- * can tell. It now checks each segment's length as it reads it, so that EINVAL
- * comes before the EFAULT of a later segment, and a single segment is cut to
- * MAX_RW_COUNT before access_ok() is asked.
- */
-#ifdef CMAD_HAVE_ITER_IOV
-#define CMAD_CHECKS_AS_READ true
-#else
-#define CMAD_CHECKS_AS_READ false
-#endif
-
-static inline bool cmad_trims_first(unsigned long nr)
+/* fixup_user_fault(), whose faults were once counted for a task. */
+static inline int cmad_fixup_fault(struct mm_struct *mm, unsigned long addr,
+				   unsigned int flags, bool *unlocked)
 {
-	return CMAD_CHECKS_AS_READ && nr == 1;
+#ifdef CMAD_HAVE_FIXUP_WITH_TASK
+	return fixup_user_fault(NULL, mm, addr, flags, unlocked);
+#else
+	return fixup_user_fault(mm, addr, flags, unlocked);
+#endif
+}
+
+/* Whether @pid is a process's still. */
+static inline bool cmad_pid_in_use(struct pid *pid)
+{
+#ifdef CMAD_HAVE_PID_HAS_TASK
+	return pid_has_task(pid, PIDTYPE_PID);
+#else
+	return !hlist_empty(&pid->tasks[PIDTYPE_PID]);
+#endif
+}
+
+/* The pid namespace of the procfs mount that @inode is of. */
+static inline struct pid_namespace *cmad_proc_pid_ns(struct inode *inode)
+{
+#ifdef CMAD_HAVE_PROC_PID_NS
+	return proc_pid_ns(inode->i_sb);
+#else
+	return proc_pid_ns(inode);
+#endif
 }
 
 /* What a notifier answers whether a page is young by. */

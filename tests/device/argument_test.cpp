@@ -55,12 +55,16 @@ TEST_F(Argument, OddAddressesOnEitherSide)
         const iovec mine = here().front();
         const iovec theirs = there().front();
         const Outcome remote = twin.same({write, here(), {odd}, 0});
-        if (length == 0 || address != 0xffffffffff600000) {
+        // Some kernels let the vsyscall page be read.
+        const bool known = length == 0 || address != 0xffffffffff600000;
+        if (known) {
           EXPECT_EQ(remote, length == 0 ? gives(0) : fails(EFAULT));
         }
         const Outcome second =
             twin.same({write, {segment(twin.local().at(8), 500)}, {theirs, odd}, 0});
-        EXPECT_EQ(second, gives(100)) << "progress comes before the fault";
+        if (known) {
+          EXPECT_EQ(second, gives(100)) << "progress comes before the fault";
+        }
         twin.same({write, {odd}, there(), 0});
         twin.same({write, {odd, mine}, there(), 0});
         twin.same({write, {segment(twin.local().at(8), 50), odd}, there(), 0});

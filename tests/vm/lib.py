@@ -41,6 +41,8 @@ DEBUG, DEBUG_RT, KCSAN, UML = "debug", "debug-rt", "kcsan", "uml"
 # Those whose checkers take their share of a guest's memory and time.
 CHECKED = (DEBUG, DEBUG_RT, KCSAN)
 NAMES = [*KERNELS, *FLAVOURS, *FOREIGN, NEXT, DEBUG, DEBUG_RT, KCSAN, UML]
+# Besides, a path with a slash in it is the name of the kernel that was built in that tree, wherever it came from.
+NAMES_HELP = " ".join([*NAMES, "or the path of a tree in which an x86-64 kernel was built, as ./linux"])
 
 # Which Debian package brings a command that the scripts call; packages.txt says why each is needed.
 PACKAGE_OF = {
@@ -74,13 +76,25 @@ def require(*commands):
 
 
 def kernel_name(text):
-    """argparse type of a kernel's short name."""
+    """argparse type of a kernel's short name, or of a tree's path."""
+    if is_tree(text) and Path(text).is_dir():
+        return str(Path(text).resolve())
     if text not in NAMES:
         raise ValueError
     return text
 
 
-kernel_name.__name__ = f"kernel (one of {', '.join(NAMES)})"
+kernel_name.__name__ = f"kernel (one of {', '.join(NAMES)}, or a tree's path)"
+
+
+def is_tree(name):
+    """Whether a kernel's name is the path of a tree."""
+    return "/" in name
+
+
+def label_of(name):
+    """What a kernel's files are called."""
+    return f"tree-{Path(name).name}" if is_tree(name) else name
 
 
 def split_command(arguments):

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <poll.h>
+#include <sched.h>
 #include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -54,7 +55,10 @@ Peer::Peer(const std::function<void()> &setup, unsigned long clone_flags)
     throw std::runtime_error("socketpair");
   socket_.reset(ends[0]);
   fflush(nullptr);
-  pid_ = static_cast<pid_t>(syscall(SYS_clone, clone_flags | SIGCHLD, 0, 0, 0, 0));
+  // Not every kernel that gives pidfds so has pidfd_open(2), too.
+  int pidfd = -1;
+  pid_ = static_cast<pid_t>(
+      syscall(SYS_clone, clone_flags | CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0));
   if (pid_ < 0) {
     reaped_ = true;
     ::close(ends[1]);
@@ -65,7 +69,7 @@ Peer::Peer(const std::function<void()> &setup, unsigned long clone_flags)
     run_as_peer(setup, ends[1]);
   }
   ::close(ends[1]);
-  pidfd_.reset(pidfd_open(pid_));
+  pidfd_.reset(pidfd);
   try {
     answer();
   } catch (...) {

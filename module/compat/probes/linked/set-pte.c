@@ -4,7 +4,6 @@
  * Without it: no set_pte_at() for modules: first touches of mappings cost more
  */
 #include <linux/mm.h>
-#include <linux/pgtable.h>
 
 void probe(struct mm_struct *mm, unsigned long addr, pte_t *ptep, pte_t pte);
 void probe(struct mm_struct *mm, unsigned long addr, pte_t *ptep, pte_t pte)
