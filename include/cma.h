@@ -108,6 +108,7 @@ CMA_API const char *cma_version(void);
 #define CMA_CAN_POPULATE (1ULL << 10) /**< CMA_MAP_POPULATE */
 #define CMA_CAN_SHOW (1ULL << 12)     /**< cma_show() */
 #define CMA_CAN_LENGTH (1ULL << 13)   /**< cma_window_open_sized() */
+#define CMA_CAN_PUBLISH (1ULL << 15)  /**< cma_window_publish() */
 
 /** What a context can do, and its limits; filled in by cma_query(). */
 struct cma_limits {
@@ -145,11 +146,12 @@ CMA_API int cma_query(const struct cma_context *context,
 		      struct cma_limits *limits);
 
 /**
- * Whose memory: a process by pid, by pidfd, or an opened handle. Made by
- * cma_pid(), cma_pidfd() and cma_handle(); a plain value.
+ * Whose memory: a process by pid, by pidfd, by the window that it published, or
+ * an opened handle. Made by cma_pid(), cma_pidfd(), cma_published() and
+ * cma_handle(); a plain value.
  */
 struct cma_peer {
-	uint32_t type; /**< 1 pid, 2 pidfd, 3 handle */
+	uint32_t type; /**< 1 pid, 2 pidfd, 3 handle, 5 published window */
 	int32_t id;
 };
 
@@ -167,6 +169,18 @@ static inline struct cma_peer cma_pidfd(int pidfd)
 	return peer;
 }
 
+/**
+ * By the window that the process published (cma_window_publish()), and not by the
+ * rules of ptrace. The addresses are the peer's own.
+ *
+ * @param pid a process or thread in the caller's pid namespace
+ */
+static inline struct cma_peer cma_published(pid_t pid)
+{
+	struct cma_peer peer = {5, pid};
+	return peer;
+}
+
 /** @param handle from cma_handle_open() on the same context */
 static inline struct cma_peer cma_handle(int handle)
 {
@@ -181,9 +195,9 @@ static inline struct cma_peer cma_handle(int handle)
  * memory alive.
  *
  * @param context from cma_open()
- * @param peer from cma_pid() or cma_pidfd()
- * @return the handle, above 0, valid in this context only; or -ESRCH, -EPERM,
- *  -EBADF (see cma_copy()), -EOPNOTSUPP (the peer is itself a handle),
+ * @param peer from cma_pid(), cma_pidfd() or cma_published()
+ * @return the handle, above 0, valid in this context only; or -ESRCH, -EPERM, -EBADF,
+ *  -ENOENT, -EACCES (see cma_copy()), -EOPNOTSUPP (the peer is itself a handle),
  *  -ENOSPC (cma_limits.max_handles are open, or all processes of the user have
  *  as many as it may have: cma(4)), -EMFILE, -ENOMEM, -ESTALE
  */
@@ -227,6 +241,23 @@ CMA_API int cma_handle_close(struct cma_context *context, int handle);
 CMA_API int cma_window_create(struct cma_context *context, const void *base,
 			      size_t length, unsigned int access,
 			      unsigned int mode, uint64_t *name);
+
+/**
+ * Let others reach all of this process's memory by its pid, cma_published(): a
+ * window (cma_window_create()) of the whole address space whose name nobody need be
+ * told. One process has one at most; a child of fork(2), and the program after
+ * execve(2), has none until it publishes its own.
+ *
+ * @param context from cma_open()
+ * @param access CMA_ACCESS_* that others can get
+ * @param mode who can get it, as in a file's mode; with 0600, every process of this
+ *  user may use this one's memory
+ * @param[out] name the window's, for cma_window_destroy()
+ * @return as cma_window_create(), or -EEXIST: this process publishes a window; also
+ *  -EOPNOTSUPP: the module cannot (CMA_CAN_PUBLISH)
+ */
+CMA_API int cma_window_publish(struct cma_context *context, unsigned int access,
+			       unsigned int mode, uint64_t *name);
 
 /**
  * End a window. Copies through handles of it fail with -EIDRM from now on. Once
@@ -430,9 +461,9 @@ struct cma_request {
  *   or the handle's process exited or called execve(2);
  *  -EPERM: the kernel's ptrace rules refuse (ptrace(2), "Ptrace access mode
  *   checking"); cma_explain() says which and what would allow it;
- *  -EBADF: not a pidfd; -ENOENT: not a handle;
+ *  -EBADF: not a pidfd; -ENOENT: not a handle, or the peer publishes no window;
  *  -EIDRM: the handle's window ended; -EACCES: the window allows reading, or
- *   writing, only;
+ *   writing, only, or does not allow this user;
  *  -EOPNOTSUPP: this backend cannot reach such a peer (cma_limits.features);
  *  -EINTR: a fatal signal is pending, or, with CMA_INTERRUPTIBLE, any; -ENOMEM;
  *  -ESTALE: the context is another process's (see "Fork" above).

@@ -54,13 +54,19 @@ private:
 	std::runtime_error text_; /* a string whose copies do not throw */
 };
 
-/** Whose memory: made by pid() and pidfd(); a Handle converts to one. */
+/** Whose memory: made by pid(), pidfd(), published(); a Handle converts. */
 using Peer = ::cma_peer;
 
 /** @param id a process or thread in the caller's pid namespace */
 inline Peer pid(pid_t id) noexcept
 {
 	return ::cma_pid(id);
+}
+
+/** @param id of a process that published a window: cma_published() */
+inline Peer published(pid_t id) noexcept
+{
+	return ::cma_published(id);
 }
 
 /** @param fd a descriptor of pidfd_open(2); stays the caller's */
@@ -392,13 +398,7 @@ public:
 		return id < 0 ? Handle() : Handle(context_, id);
 	}
 
-	/**
-	 * Let others reach memory of this process: cma_window_create().
-	 *
-	 * @param memory what they reach
-	 * @param access CMA_ACCESS_* that they can get
-	 * @param mode who can get it, as in a file's mode
-	 */
+	/** Let others reach memory of this process: cma_window_create(). */
 	Window expose(ConstView memory, unsigned int access,
 		      unsigned int mode = 0600) const
 	{
@@ -406,6 +406,16 @@ public:
 		require("cma_window_create", CMA_CALL_WINDOW_CREATE,
 			::cma_window_create(context_, memory.data(),
 					    memory.size(), access, mode, &name),
+			{});
+		return Window(context_, name);
+	}
+
+	/** Let others reach all of it by this pid: cma_window_publish(). */
+	Window publish(unsigned int access, unsigned int mode = 0600) const
+	{
+		std::uint64_t name = 0;
+		require("cma_window_publish", CMA_CALL_WINDOW_CREATE,
+			::cma_window_publish(context_, access, mode, &name),
 			{});
 		return Window(context_, name);
 	}
@@ -443,14 +453,8 @@ public:
 		return mapping;
 	}
 
-	/**
-	 * Read from the peer.
-	 *
-	 * @param peer whose memory
-	 * @param[out] local where to, and how much
-	 * @param remote address in the peer
-	 * @return bytes moved: less than local.size() where memory ends
-	 */
+	/** Read from the peer. @return bytes moved: less than local.size()
+	 *  where memory ends */
 	std::size_t read(Peer peer, View local, std::uintptr_t remote) const
 	{
 		return require("cma_read", CMA_CALL_COPY,
@@ -463,14 +467,7 @@ public:
 		return result(get(peer, local, remote), error);
 	}
 
-	/**
-	 * Write to the peer.
-	 *
-	 * @param peer whose memory
-	 * @param[in] local where from, and how much
-	 * @param remote address in the peer
-	 * @return bytes moved: less than local.size() where memory ends
-	 */
+	/** Write to the peer. @return as read() */
 	std::size_t write(Peer peer, ConstView local,
 			  std::uintptr_t remote) const
 	{

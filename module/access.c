@@ -265,6 +265,29 @@ put_task:
 	return ERR_PTR(rc);
 }
 
+/* The same of a grant by a window that was found by its process's pid. */
+static int rejudge_published(const struct cmad_grant *grant,
+			     unsigned long *expires)
+{
+	const struct task_struct *task;
+	const struct mm_struct *mm;
+	bool same;
+	int rc;
+
+	rcu_read_lock();
+	task = pid_task(grant->pid, PIDTYPE_PID);
+	mm = rcu_dereference(grant->space->mm);
+	same = task && mm && READ_ONCE(task->mm) == mm;
+	rcu_read_unlock();
+
+	if (!same)
+		return task ? -EAGAIN : -ESRCH;
+	*expires = jiffies + msecs_to_jiffies(cmad_verdict_ms);
+	rc = cmad_access_of_window(grant->window, grant->access);
+	/* The process may publish another one by now. */
+	return rc == -EIDRM ? -EAGAIN : min(rc, 0);
+}
+
 /*
  * Ask the kernel again about @grant, whose caller is current: 0, -EAGAIN if the
  * process has another address space by now, or another error. With a yes come
@@ -280,6 +303,8 @@ int cmad_access_rejudge(const struct cmad_grant *grant,
 	int rc;
 
 	*targetp = NULL;
+	if (grant->window)
+		return rejudge_published(grant, expires);
 	rcu_read_lock();
 	task = pid_task(grant->pid, PIDTYPE_PID);
 	mm = rcu_dereference(grant->space->mm);
@@ -353,13 +378,14 @@ int cmad_access_of_window(const struct cmad_window *window, u32 access)
  * A new grant of @access, or of all there is, or an ERR_PTR. Takes over the
  * reference on @window.
  */
-struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
+struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access,
+				      gfp_t gfp)
 {
 	int allowed = cmad_access_of_window(window, access);
 	struct cmad_grant *grant = NULL;
 
 	if (allowed >= 0)
-		grant = grant_alloc(GFP_KERNEL_ACCOUNT);
+		grant = grant_alloc(gfp);
 	if (!grant) {
 		cmad_window_put(window);
 		return ERR_PTR(min(allowed, 0) ?: -ENOMEM);
@@ -370,6 +396,44 @@ struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access)
 	grant->base = window->base;
 	grant->length = window->length;
 	grant->access = allowed;
+	return grant;
+}
+
+/* The window that the process of @pid publishes, with a reference, or an ERR_PTR. */
+static struct cmad_window *published_window(struct pid *pid)
+{
+	struct task_struct *task = get_pid_task(pid, PIDTYPE_PID);
+	struct cmad_window *window;
+	struct mm_struct *mm;
+
+	if (!task)
+		return ERR_PTR(-ESRCH);
+	mm = get_task_mm(task);
+	put_task_struct(task);
+	if (!mm)
+		return ERR_PTR(-ESRCH);
+	window = cmad_window_published(mm);
+	mmput(mm);
+	return window ?: ERR_PTR(-ENOENT);
+}
+
+/*
+ * The same for the window that the process of @pid publishes: whoever it is, the
+ * window's mode decides, as if current knew its name.
+ */
+struct cmad_grant *cmad_access_published(struct pid *pid, u32 access, gfp_t gfp)
+{
+	struct cmad_window *window = published_window(pid);
+	struct cmad_grant *grant;
+
+	if (IS_ERR(window))
+		return ERR_CAST(window);
+	grant = cmad_access_window(window, access, gfp);
+	if (IS_ERR(grant))
+		return grant == ERR_PTR(-EIDRM) ? ERR_PTR(-ENOENT) : grant;
+	grant->expires = jiffies + msecs_to_jiffies(cmad_verdict_ms);
+	grant->pid = get_pid(pid);
+	grant->caller = data_race(get_current_cred()); /* as above */
 	return grant;
 }
 
@@ -396,14 +460,12 @@ static void grant_free(struct work_struct *work)
 	struct cmad_user *user = grant->user;
 
 	cmad_space_put(grant->space);
-	if (grant->window) {
+	if (grant->window)
 		cmad_window_put(grant->window);
-	} else {
-		put_pid(grant->pid);
-		put_cred(grant->caller);
-		put_cred(grant->target);
-		dput(grant->mem);
-	}
+	put_pid(grant->pid);
+	put_cred(grant->caller);
+	put_cred(grant->target);
+	dput(grant->mem);
 	kfree(grant);
 	cmad_user_uncharge(user, charge);
 }

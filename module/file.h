@@ -99,10 +99,11 @@ static inline struct cmad_grant *cmad_handle_peek(struct cmad_file *cf, s32 id)
 }
 
 /* verdict.c: likewise */
-struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid);
-struct cmad_grant *cmad_verdict_refresh(struct cmad_file *cf, s32 nr);
-struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, struct pid *pid,
-				      u32 flags);
+struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, u32 type,
+				     struct pid *pid);
+struct cmad_grant *cmad_verdict_refresh(struct cmad_file *cf, u32 type, s32 nr);
+struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, u32 type,
+				      struct pid *pid, u32 flags);
 void cmad_verdicts_init(struct cmad_file *cf);
 void cmad_verdicts_free(struct cmad_file *cf);
 

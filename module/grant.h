@@ -25,12 +25,14 @@ struct cmad_file;
  * @base: where remote address 0 is: a window's begin, else 0
  * @length: bytes from there on that can be reached
  * @access: CMA_ACCESS_*
- * @window: with a reference; NULL in a grant by the rules of ptrace, and only
- *	that has the following
- * @pid: the peer
- * @mem: the peer's mem in procfs, with a reference; see access.c
- * @caller: whom the kernel judged; held, so that its address is not reused
- * @target: the peer's credentials, taken before the judgement; likewise
+ * @window: with a reference; NULL in a grant by the rules of ptrace
+ * @pid: the peer, unless it was found by a window's name
+ * @mem: by the rules of ptrace: the peer's mem in procfs, with a reference; see
+ *	access.c
+ * @caller: where there is @pid: who was judged; held, so that its address is not
+ *	reused
+ * @target: by the rules of ptrace: the peer's credentials, taken before the
+ *	judgement; likewise
  * @expires: jiffies from which on the verdict may not be reused
  * @kept: in its file's verdicts; the file's lock
  * @user: who is charged for it, or NULL
@@ -97,6 +99,13 @@ struct cmad_window {
 	struct rcu_head rcu;
 };
 
+/* Whether peers of that type can be copied from; cma_ioc_copy.peer_type. */
+static __always_inline bool cmad_peer_is_copied(u32 type)
+{
+	return (type >= CMA_PEER_PID && type <= CMA_PEER_HANDLE) ||
+	       type == CMA_PEER_PUBLISHED;
+}
+
 /* peer.c: a reference on the pid, or an ERR_PTR */
 struct pid *cmad_peer_pid(u32 type, s32 id);
 
@@ -105,6 +114,7 @@ int cmad_window_create(struct cmad_file *cf,
 		       struct cma_ioc_window_create *args);
 int cmad_window_destroy(struct cmad_file *cf, u64 name);
 struct cmad_window *cmad_window_find(u64 name);
+struct cmad_window *cmad_window_published(struct mm_struct *mm);
 void cmad_window_put(struct cmad_window *window);
 void cmad_windows_free(struct cmad_file *cf);
 int cmad_window_init(void);
@@ -123,7 +133,10 @@ struct cmad_grant *cmad_access_judge(struct pid *pid,
 int cmad_access_rejudge(const struct cmad_grant *grant,
 			const struct cred **targetp, unsigned long *expires);
 int cmad_access_of_window(const struct cmad_window *window, u32 access);
-struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access);
+struct cmad_grant *cmad_access_window(struct cmad_window *window, u32 access,
+				      gfp_t gfp);
+struct cmad_grant *cmad_access_published(struct pid *pid, u32 access,
+					 gfp_t gfp);
 int cmad_grant_charge(struct cmad_grant *grant, enum cmad_charge charge);
 void cmad_grant_put(struct cmad_grant *grant);
 

@@ -26,7 +26,7 @@
 	 CMA_FEATURE_COPY_HANDLE | CMA_FEATURE_MANY |                   \
 	 CMA_FEATURE_LARGE | CMA_FEATURE_REPORT | CMA_FEATURE_STRICT |  \
 	 CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW | CMA_FEATURE_KNOWN |  \
-	 CMA_FEATURE_LENGTH)
+	 CMA_FEATURE_LENGTH | CMA_FEATURE_PUBLISH)
 #define FEATURES_OF_MAPPINGS \
 	(CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_SHOW)
 
@@ -80,7 +80,7 @@ static struct cmad_grant *peer_grant(struct cmad_file *cf, u32 type, s32 id,
 	pid = cmad_peer_pid(type, id);
 	if (IS_ERR(pid))
 		return ERR_CAST(pid);
-	grant = cmad_verdict_grant(cf, pid, flags);
+	grant = cmad_verdict_grant(cf, type, pid, flags);
 	put_pid(pid);
 	return grant;
 }
@@ -179,7 +179,7 @@ static __always_inline long copy_any(struct cmad_file *cf,
 	struct cmad_grant *grant = NULL;
 
 	if (args->flags & ~COPY_FLAGS || args->reserved ||
-	    args->peer_type < CMA_PEER_PID || args->peer_type > CMA_PEER_HANDLE)
+	    !cmad_peer_is_copied(args->peer_type))
 		return -EINVAL;
 
 	/* A strict copy has its caller judged first. */
@@ -243,13 +243,18 @@ static struct cmad_grant *open_grant(const struct cma_ioc_open *args)
 		window = cmad_window_find(args->window);
 		if (!window)
 			return ERR_PTR(-ENOENT);
-		return cmad_access_window(window, args->access);
+		return cmad_access_window(window, args->access,
+					  GFP_KERNEL_ACCOUNT);
 	}
 
 	pid = cmad_peer_pid(args->peer_type, args->peer);
 	if (IS_ERR(pid))
 		return ERR_CAST(pid);
-	grant = cmad_access_judge(pid, NULL, GFP_KERNEL_ACCOUNT);
+	if (args->peer_type == CMA_PEER_PUBLISHED)
+		grant = cmad_access_published(pid, args->access,
+					      GFP_KERNEL_ACCOUNT);
+	else
+		grant = cmad_access_judge(pid, NULL, GFP_KERNEL_ACCOUNT);
 	put_pid(pid);
 	return grant;
 }
@@ -267,7 +272,7 @@ static long ioctl_open(struct cmad_file *cf, union cmad_args *uargs,
 	if (args->peer_type == CMA_PEER_HANDLE)
 		return -EOPNOTSUPP;
 	if (args->flags || args->peer_type < CMA_PEER_PID ||
-	    args->peer_type > CMA_PEER_WINDOW ||
+	    args->peer_type > CMA_PEER_PUBLISHED ||
 	    args->access & ~(CMA_ACCESS_READ | CMA_ACCESS_WRITE) ||
 	    (args->peer_type == CMA_PEER_WINDOW ? args->peer : args->window))
 		return -EINVAL;

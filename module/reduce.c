@@ -481,8 +481,7 @@ int cmad_reduce_check(const struct cma_ioc_reduce *args)
 	    args->length & (element_bytes(args->type) - 1))
 		return -EINVAL;
 	for (i = 0; i < args->operand_cnt; i++)
-		if (args->operand[i].peer_type < CMA_PEER_PID ||
-		    args->operand[i].peer_type > CMA_PEER_HANDLE)
+		if (!cmad_peer_is_copied(args->operand[i].peer_type))
 			return -EINVAL;
 	if (!cmad_vector_find(args->op, args->type))
 		return -EOPNOTSUPP;

@@ -35,13 +35,13 @@ grant_peek(struct cmad_file *cf, const struct cma_ioc_copy *args)
 	if (args->peer_type == CMA_PEER_HANDLE)
 		return cmad_handle_peek(cf, args->peer);
 	/* A handle allows no more than its file; a verdict knows no file. */
-	if (args->peer_type != CMA_PEER_PID ||
+	if (args->peer_type == CMA_PEER_PIDFD ||
 	    !(cf->access & cmad_copy_access(args)))
 		return NULL;
 	/* Tasks and their credentials want to be looked at under this one. */
 	rcu_read_lock();
 	pid = find_vpid(args->peer);
-	grant = pid ? cmad_verdict_peek(cf, pid) : NULL;
+	grant = pid ? cmad_verdict_peek(cf, args->peer_type, pid) : NULL;
 	rcu_read_unlock();
 	return grant;
 }
@@ -220,9 +220,10 @@ static bool copy_uncached(struct cmad_file *cf,
 static bool copy_refreshed(struct cmad_file *cf, struct cma_ioc_copy *args,
 			   struct cmad_grant **grantp)
 {
-	struct cmad_grant *grant = cmad_verdict_refresh(cf, args->peer);
+	struct cmad_grant *grant;
 	bool done;
 
+	grant = cmad_verdict_refresh(cf, args->peer_type, args->peer);
 	if (!grant)
 		return false;
 	done = copy_try(cf, args, grant, grantp);
@@ -237,8 +238,8 @@ static noinline bool copy_try_more(struct cmad_file *cf,
 {
 	if (!*grantp)
 		*grantp = grant_hold(cf, args);
-	if (!*grantp && args->peer_type == CMA_PEER_PID &&
-	    cf->access & cmad_copy_access(args) &&
+	if (!*grantp && args->peer_type != CMA_PEER_HANDLE &&
+	    args->peer_type != CMA_PEER_PIDFD && cf->access & cmad_copy_access(args) &&
 	    copy_refreshed(cf, args, grantp))
 		return true;
 	if (!*grantp || !copy_uncached(cf, args, *grantp))

@@ -153,18 +153,23 @@ static bool space_link(struct cmad_space *space)
 	return true;
 }
 
-/*
- * The space of @mm with a reference; the caller has one on mm_users. NULL: no
- * memory.
- */
-struct cmad_space *cmad_space_get(struct mm_struct *mm, gfp_t gfp)
+/* The space of @mm with a reference, or NULL; the caller has one on mm_users. */
+struct cmad_space *cmad_space_find(struct mm_struct *mm)
 {
-	struct cmad_space *space, *new;
-	bool linked = false;
+	struct cmad_space *space;
 
 	spin_lock(&spaces_lock);
 	space = space_find(mm);
 	spin_unlock(&spaces_lock);
+	return space;
+}
+
+/* The same, made if there is none. NULL: no memory. */
+struct cmad_space *cmad_space_get(struct mm_struct *mm, gfp_t gfp)
+{
+	struct cmad_space *space = cmad_space_find(mm), *new;
+	bool linked = false;
+
 	if (space)
 		return space;
 

@@ -23,6 +23,8 @@
 
 #define CMAD_TOUCH_BITS 4096	/* chunks, of 8 GB in a row */
 
+struct cmad_window;
+
 /**
  * struct cmad_space - one address space
  * @refs: grants, and evictions under way; the last one queues @free
@@ -37,6 +39,8 @@
  * @nr_touched: bits set there, about
  * @siblings: the space's chunks, the next victim first; cmad_chunks_lock
  * @nr_chunks: chunks at @siblings; cmad_chunks_lock
+ * @published: the window by which others find it, or NULL; window.c's, which
+ *	clears it before that window's file lets go of it; readers under RCU
  * @attached: whether the address space can have notifiers; see space.c
  * @mapping: where the kernel files the VMAs that map the space, away from those
  *	of others
@@ -60,6 +64,7 @@ struct cmad_space {
 	unsigned int nr_touched;
 	struct list_head siblings;
 	unsigned int nr_chunks;
+	struct cmad_window *published;
 	unsigned int attached;
 	struct address_space mapping;
 	struct rw_semaphore views_lock;
@@ -87,6 +92,7 @@ struct cmad_space_ops {
 
 extern struct workqueue_struct *cmad_wq;
 
+struct cmad_space *cmad_space_find(struct mm_struct *mm);
 struct cmad_space *cmad_space_get(struct mm_struct *mm, gfp_t gfp);
 void cmad_space_put(struct cmad_space *space);
 void cmad_space_drop(struct cmad_space *space);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Verdicts: what an open file remembers of the peers that are copied from by
- * pid, so that the kernel need not be asked about each copy (access.c).
+ * pid, so that the kernel need not be asked about each copy (access.c), nor each
+ * time be looked for what they publish.
  *
  * What is remembered is a grant. As a verdict it may be reused for the very same
  * caller credentials (a new pointer after every fork, exec and change), target
@@ -9,6 +10,9 @@
  * than cmad_verdict_ms. What it cannot see in that time: a withdrawn
  * PR_SET_PTRACER, a target that got another parent and so is no descendant any
  * more (Yama 1), and changed policy of Yama or another security module.
+ *
+ * By a published window there is less to compare: caller, pid and mm. It holds
+ * until it ends, and its mode, which never changes, was judged for the caller.
  *
  * After that it is kept: not as a verdict, but because to ask again about what
  * is known, where procfs has the peer and what the cache has of it, costs less
@@ -53,9 +57,12 @@ static struct hlist_head *verdict_chain(struct cmad_verdicts *verdicts,
 						 verdicts->size)];
 }
 
-/* What is kept on @pid for current, or NULL. Under RCU, or the file's lock. */
+/*
+ * What is kept on @pid for current, by the rules of ptrace or by what the process
+ * publishes, or NULL. Under RCU, or the file's lock.
+ */
 static struct cmad_grant *verdict_find(struct cmad_verdicts *verdicts,
-				       const struct pid *pid)
+				       bool published, const struct pid *pid)
 {
 	const struct cred *caller = current_cred();
 	struct cmad_grant *grant;
@@ -64,7 +71,8 @@ static struct cmad_grant *verdict_find(struct cmad_verdicts *verdicts,
 		return NULL;
 	hlist_for_each_entry_rcu(grant, verdict_chain(verdicts, pid, caller),
 				 kept, true)
-		if (grant->pid == pid && grant->caller == caller)
+		if (grant->pid == pid && grant->caller == caller &&
+		    !!grant->window == published)
 			return grant;
 	return NULL;
 }
@@ -77,20 +85,24 @@ static __always_inline bool verdict_holds(const struct cmad_grant *grant,
 	/* Pairs with verdict_renew(): as old as this, or newer, is @target. */
 	unsigned long expires = smp_load_acquire(&grant->expires);
 
-	return time_before(jiffies, expires) && mm &&
-	       READ_ONCE(task->mm) == mm &&
-	       rcu_access_pointer(task->real_cred) ==
+	if (!time_before(jiffies, expires) || !mm || READ_ONCE(task->mm) != mm)
+		return false;
+	if (grant->window)
+		return !cmad_grant_ended(grant);
+	return rcu_access_pointer(task->real_cred) ==
 	       READ_ONCE(grant->target) &&
 	       cmad_task_dumpable(task, mm);
 }
 
 /* A verdict on @pid that still holds, or NULL. Under RCU, and good under it. */
-struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid)
+struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, u32 type,
+				     struct pid *pid)
 {
-	struct cmad_grant *grant = verdict_find(rcu_dereference(cf->verdicts),
-						pid);
 	struct task_struct *task;
+	struct cmad_grant *grant;
 
+	grant = verdict_find(rcu_dereference(cf->verdicts),
+			     type == CMA_PEER_PUBLISHED, pid);
 	if (!grant)
 		return NULL;
 	task = pid_task(pid, PIDTYPE_PID);
@@ -98,12 +110,13 @@ struct cmad_grant *cmad_verdict_peek(struct cmad_file *cf, struct pid *pid)
 }
 
 /* What is kept on @pid for current, with a reference, or NULL. */
-static struct cmad_grant *verdict_get(struct cmad_file *cf, struct pid *pid)
+static struct cmad_grant *verdict_get(struct cmad_file *cf, bool published,
+				      struct pid *pid)
 {
 	struct cmad_grant *grant;
 
 	rcu_read_lock();
-	grant = verdict_find(rcu_dereference(cf->verdicts), pid);
+	grant = verdict_find(rcu_dereference(cf->verdicts), published, pid);
 	if (grant && !refcount_inc_not_zero(&grant->refs))
 		grant = NULL;
 	rcu_read_unlock();
@@ -111,7 +124,7 @@ static struct cmad_grant *verdict_get(struct cmad_file *cf, struct pid *pid)
 		return grant;
 
 	mutex_lock(&cf->verdicts_lock);
-	grant = verdict_find(verdicts_locked(cf), pid);
+	grant = verdict_find(verdicts_locked(cf), published, pid);
 	if (grant)
 		refcount_inc(&grant->refs);
 	mutex_unlock(&cf->verdicts_lock);
@@ -155,7 +168,7 @@ static int verdict_renew(struct cmad_file *cf, struct cmad_grant *grant)
  * What is kept on the caller's pid @nr, with a reference, if it was out of date,
  * and the kernel was asked again and said yes to this call; or NULL.
  */
-struct cmad_grant *cmad_verdict_refresh(struct cmad_file *cf, s32 nr)
+struct cmad_grant *cmad_verdict_refresh(struct cmad_file *cf, u32 type, s32 nr)
 {
 	struct task_struct *task = NULL;
 	struct cmad_grant *grant;
@@ -163,7 +176,8 @@ struct cmad_grant *cmad_verdict_refresh(struct cmad_file *cf, s32 nr)
 
 	rcu_read_lock();
 	pid = find_vpid(nr);
-	grant = pid ? verdict_find(rcu_dereference(cf->verdicts), pid) : NULL;
+	grant = pid ? verdict_find(rcu_dereference(cf->verdicts),
+				   type == CMA_PEER_PUBLISHED, pid) : NULL;
 	if (grant)
 		task = pid_task(pid, PIDTYPE_PID);
 	if (!task || verdict_holds(grant, task) ||
@@ -224,7 +238,8 @@ static bool verdict_make_room(struct cmad_file *cf,
 			      const struct cmad_grant *grant)
 {
 	struct cmad_verdicts *verdicts = verdicts_locked(cf);
-	struct cmad_grant *old = verdict_find(verdicts, grant->pid);
+	struct cmad_grant *old = verdict_find(verdicts, grant->window,
+					      grant->pid);
 	struct hlist_head *chain;
 
 	if (!old && (!verdicts || (cf->nr_verdicts >= verdicts->size &&
@@ -261,19 +276,29 @@ static void verdict_keep(struct cmad_file *cf, struct cmad_grant *grant)
 	mutex_unlock(&cf->verdicts_lock);
 }
 
+static struct cmad_grant *verdict_judge(bool published, struct pid *pid,
+					const struct cmad_grant *known,
+					gfp_t gfp)
+{
+	return published ? cmad_access_published(pid, 0, gfp) :
+			   cmad_access_judge(pid, known, gfp);
+}
+
 /*
  * Have the kernel judge a peer that @known, if it is there, does not speak of any
  * more. The system call needs no memory, so that this is to get on without any in
  * the caller's cgroup, too; what is charged to nobody is not kept.
  */
-static struct cmad_grant *verdict_make(struct cmad_file *cf, struct pid *pid,
+static struct cmad_grant *verdict_make(struct cmad_file *cf, bool published,
+				       struct pid *pid,
 				       const struct cmad_grant *known)
 {
 	struct cmad_grant *grant;
 
-	grant = cmad_access_judge(pid, known, CMAD_GFP_CACHE | __GFP_ACCOUNT);
+	grant = verdict_judge(published, pid, known,
+			      CMAD_GFP_CACHE | __GFP_ACCOUNT);
 	if (grant == ERR_PTR(-ENOMEM))
-		return cmad_access_judge(pid, known, GFP_KERNEL);
+		return verdict_judge(published, pid, known, GFP_KERNEL);
 	if (!IS_ERR(grant))
 		verdict_keep(cf, grant);
 	return grant;
@@ -281,12 +306,14 @@ static struct cmad_grant *verdict_make(struct cmad_file *cf, struct pid *pid,
 
 /*
  * A grant of current for @pid with a reference: a verdict that still holds, or
- * what the kernel says now. With CMA_COPY_STRICT it judges this very call.
+ * what the kernel, or the published window, says now. With CMA_COPY_STRICT it
+ * judges this very call.
  */
-struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, struct pid *pid,
-				      u32 flags)
+struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, u32 type,
+				      struct pid *pid, u32 flags)
 {
-	struct cmad_grant *kept = verdict_get(cf, pid), *grant;
+	bool published = type == CMA_PEER_PUBLISHED;
+	struct cmad_grant *kept = verdict_get(cf, published, pid), *grant;
 	int rc = -EAGAIN;
 
 	if (kept) {
@@ -299,7 +326,7 @@ struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, struct pid *pid,
 	if (rc != -EAGAIN || flags & CMA_COPY_KNOWN)
 		grant = ERR_PTR(rc);
 	else
-		grant = verdict_make(cf, pid, kept);
+		grant = verdict_make(cf, published, pid, kept);
 	if (kept)
 		cmad_grant_put(kept);
 	return grant;
@@ -307,7 +334,7 @@ struct cmad_grant *cmad_verdict_grant(struct cmad_file *cf, struct pid *pid,
 
 static bool verdict_is_waste(const struct cmad_grant *grant)
 {
-	return cmad_space_is_dead(grant->space) ||
+	return cmad_space_is_dead(grant->space) || cmad_grant_ended(grant) ||
 	       time_after(jiffies, READ_ONCE(grant->expires) + VERDICT_IDLE);
 }
 

@@ -7,6 +7,11 @@
  * before it is in the table, and longer. It ends by leaving the list, which one
  * caller does and takes over the file's reference with it; grants for it may
  * outlive that, and find @ended.
+ *
+ * A window that is published is its space's @published from its creation to its
+ * end, whoever else wants to be that meanwhile: cmpxchg() decides. No lock protects
+ * it: who finds it there does so under RCU, and takes a reference, if there are any
+ * left, as who finds it by its name.
  */
 #include <linux/cred.h>
 #include <linux/err.h>
@@ -58,6 +63,26 @@ struct cmad_window *cmad_window_find(u64 name)
 	if (window && !refcount_inc_not_zero(&window->refs))
 		window = NULL;
 	rcu_read_unlock();
+	return window;
+}
+
+/*
+ * The window that the address space publishes, with a reference, or NULL. The
+ * caller has a reference on mm_users.
+ */
+struct cmad_window *cmad_window_published(struct mm_struct *mm)
+{
+	struct cmad_space *space = cmad_space_find(mm);
+	struct cmad_window *window;
+
+	if (!space)
+		return NULL;
+	rcu_read_lock();
+	window = READ_ONCE(space->published);
+	if (window && !refcount_inc_not_zero(&window->refs))
+		window = NULL;
+	rcu_read_unlock();
+	cmad_space_put(space);
 	return window;
 }
 
@@ -113,8 +138,8 @@ static bool window_delist(struct cmad_file *cf, struct cmad_window *window)
 }
 
 /* Give it a name, and make it known under that: from then on it can be ended. */
-static int window_publish(struct cmad_file *cf, struct cmad_window *window,
-			  u64 *name)
+static int window_name(struct cmad_file *cf, struct cmad_window *window,
+		       u64 *name)
 {
 	int rc;
 
@@ -142,6 +167,8 @@ static int window_publish(struct cmad_file *cf, struct cmad_window *window,
 static void window_end(struct cmad_window *window)
 {
 	rhashtable_remove_fast(&windows, &window->node, windows_params);
+	/* Its space publishes it, or another one, or none. */
+	cmpxchg(&window->space->published, window, NULL);
 	cmad_unmap_window(window);
 	if (refcount_read(&window->refs) > 1)
 		cmad_steps_wait();
@@ -167,16 +194,39 @@ static struct cmad_window *window_alloc(void)
 	return window;
 }
 
-int cmad_window_create(struct cmad_file *cf, struct cma_ioc_window_create *args)
+static bool window_is_valid(const struct cma_ioc_window_create *args)
 {
-	struct cmad_window *window;
 	u64 end;
-	int rc;
 
-	if (args->flags || !args->length || !args->access ||
+	if (args->flags & ~CMA_WINDOW_PUBLISH || !args->length ||
+	    !args->access ||
 	    args->access & ~(CMA_ACCESS_READ | CMA_ACCESS_WRITE) ||
 	    args->mode & ~0666 ||
 	    check_add_overflow(args->base, args->length, &end))
+		return false;
+	/* Who finds it by a pid knows the peer's addresses, and no others. */
+	return !(args->flags & CMA_WINDOW_PUBLISH) ||
+	       (!args->base && args->length == S64_MAX);
+}
+
+/*
+ * It has its name, which nobody was told yet: that it may have ended meanwhile is
+ * not to be thought of.
+ */
+static int window_publish(struct cmad_file *cf, struct cmad_window *window)
+{
+	if (!cmpxchg(&window->space->published, NULL, window))
+		return 0;
+	cmad_window_destroy(cf, window->name);
+	return -EEXIST;
+}
+
+int cmad_window_create(struct cmad_file *cf, struct cma_ioc_window_create *args)
+{
+	struct cmad_window *window;
+	int rc;
+
+	if (!window_is_valid(args))
 		return -EINVAL;
 
 	window = window_alloc();
@@ -196,10 +246,13 @@ int cmad_window_create(struct cmad_file *cf, struct cma_ioc_window_create *args)
 
 	rc = cmad_space_charge(window->space);
 	if (!rc)
-		rc = window_publish(cf, window, &args->window);
-	if (rc)
+		rc = window_name(cf, window, &args->window);
+	if (rc) {
 		cmad_window_put(window);
-	return rc;
+		return rc;
+	}
+	return args->flags & CMA_WINDOW_PUBLISH ? window_publish(cf, window) :
+						  0;
 }
 
 int cmad_window_destroy(struct cmad_file *cf, u64 name)

@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<uint64_t, std::string_view>, 12> features = {{
+constexpr std::array<std::pair<uint64_t, std::string_view>, 13> features = {{
     {CMA_CAN_PID, "pid"},
     {CMA_CAN_PIDFD, "pidfd"},
     {CMA_CAN_HANDLE, "handle"},
@@ -34,6 +34,7 @@ constexpr std::array<std::pair<uint64_t, std::string_view>, 12> features = {{
     {CMA_CAN_POPULATE, "populate"},
     {CMA_CAN_SHOW, "show"},
     {CMA_CAN_LENGTH, "length"},
+    {CMA_CAN_PUBLISH, "publish"},
 }};
 
 std::string kernel_name()

@@ -2,7 +2,7 @@
 /*
  * cma run: starts a command with libcma-process-vm.so preloaded, and becomes it,
  * so that its exit status, its signals and its terminal are its own. What the policy
- * asks of the command's processes, the library does in each (consent.cpp there).
+ * asks of the command's processes, the library does in each (policy.cpp there).
  */
 #include <array>
 #include <cerrno>
@@ -128,10 +128,12 @@ void add_run(CLI::App &app)
   command->add_flag("-v,--verbose", *verbose, "Say what is preloaded, and what serves");
   auto policy = std::make_shared<std::string>("ptrace");
   command
-      ->add_option("--policy", *policy,
-                   "What the command's processes let their peers do: what ptrace's rules "
-                   "allow, or with their consent also what Yama (ptrace_scope 1) refuses")
-      ->check(CLI::IsMember({"ptrace", "consent"}))
+      ->add_option(
+          "--policy", *policy,
+          "What the command's processes let their peers do: what ptrace's rules "
+          "allow; with their consent also what Yama (ptrace_scope 1) refuses; or "
+          "by a window all that is the same user's, whatever those rules say")
+      ->check(CLI::IsMember({"ptrace", "consent", "window"}))
       ->capture_default_str();
   auto arguments = std::make_shared<std::vector<std::string>>();
   command->add_option("COMMAND", *arguments, "The command, and its arguments")

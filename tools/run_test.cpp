@@ -58,6 +58,21 @@ TEST_F(CliRun, AddsToWhatIsPreloaded)
   EXPECT_EQ(data, "libc.so.6:" + alone);
 }
 
+TEST_F(CliRun, HandsItsPolicyOn)
+{
+  const char *print = "printf %s \"${CMA_RUN_POLICY-none}\"";
+  setenv("CMA_RUN_POLICY", "window", 1); // of a cma run around this one
+  EXPECT_EQ(cma({"run", "sh", "-c", print}), 0);
+  unsetenv("CMA_RUN_POLICY");
+  EXPECT_EQ(data, "none");
+  for (const char *policy : {"consent", "window"}) {
+    EXPECT_EQ(cma({"run", "--policy", policy, "sh", "-c", print}), 0);
+    EXPECT_EQ(data, policy);
+  }
+  EXPECT_EQ(cma({"run", "--policy", "everybody", "true"}), 2);
+  EXPECT_THAT(said, HasSubstr("window"));
+}
+
 TEST_F(CliRun, SaysWhatServes)
 {
   EXPECT_EQ(cma({"run", "--verbose", "true"}), 0);

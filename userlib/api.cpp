@@ -173,6 +173,16 @@ int cma_window_create(struct cma_context *context, const void *base, size_t leng
              : -EOPNOTSUPP;
 }
 
+int cma_window_publish(struct cma_context *context, unsigned int access,
+                       unsigned int mode, uint64_t *name)
+{
+  *name = 0;
+  if (!context->guard.ours())
+    return -ESTALE;
+  return uses_device(context) ? context->device.window_publish(access, mode, *name)
+                              : -EOPNOTSUPP;
+}
+
 int cma_window_destroy(struct cma_context *context, uint64_t name)
 {
   if (!context->guard.ours())

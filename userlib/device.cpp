@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace cma {
 
@@ -17,16 +18,18 @@ static_assert(CMA_CAN_PID == CMA_FEATURE_COPY_PID &&
               CMA_CAN_STRICT == CMA_FEATURE_STRICT &&
               CMA_CAN_WINDOW == CMA_FEATURE_WINDOW && CMA_CAN_MAP == CMA_FEATURE_MAP &&
               CMA_CAN_POPULATE == CMA_FEATURE_POPULATE &&
-              CMA_CAN_SHOW == CMA_FEATURE_SHOW && CMA_CAN_LENGTH == CMA_FEATURE_LENGTH);
+              CMA_CAN_SHOW == CMA_FEATURE_SHOW && CMA_CAN_LENGTH == CMA_FEATURE_LENGTH &&
+              CMA_CAN_PUBLISH == CMA_FEATURE_PUBLISH);
 
 // A program with 32-bit pointers cannot map.
 constexpr std::uint64_t map_features =
     sizeof(void *) == 8 ? CMA_CAN_MAP | CMA_CAN_POPULATE | CMA_CAN_SHOW : 0;
 
 // What cma.h can name; a later module may know more.
-constexpr std::uint64_t known_features =
-    CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE | CMA_CAN_MANY | CMA_CAN_LARGE |
-    CMA_CAN_REPORT | CMA_CAN_STRICT | CMA_CAN_WINDOW | CMA_CAN_LENGTH | map_features;
+constexpr std::uint64_t known_features = CMA_CAN_PID | CMA_CAN_PIDFD | CMA_CAN_HANDLE |
+                                         CMA_CAN_MANY | CMA_CAN_LARGE | CMA_CAN_REPORT |
+                                         CMA_CAN_STRICT | CMA_CAN_WINDOW |
+                                         CMA_CAN_LENGTH | CMA_CAN_PUBLISH | map_features;
 
 const char *device_path()
 {
@@ -109,11 +112,13 @@ int Device::handle_open(cma_peer peer) const
   return error < 0 ? error : open.handle;
 }
 
-int Device::window_create(const void *base, std::size_t length, unsigned int access,
-                          unsigned int mode, std::uint64_t &name) const
+int Device::window_create(const void *base, std::uint64_t length, unsigned int access,
+                          unsigned int mode, std::uint64_t &name,
+                          std::uint32_t flags) const
 {
   cma_ioc_window_create create = {};
   create.size = sizeof(create);
+  create.flags = flags;
   create.base = to_u64(base);
   create.length = length;
   create.access = access;
@@ -121,6 +126,15 @@ int Device::window_create(const void *base, std::size_t length, unsigned int acc
   const int error = sys::ioctl(fd_, CMA_IOC_WINDOW_CREATE, &create);
   name = create.window;
   return error;
+}
+
+int Device::window_publish(unsigned int access, unsigned int mode,
+                           std::uint64_t &name) const
+{
+  if ((info_.features & CMA_FEATURE_PUBLISH) == 0)
+    return -EOPNOTSUPP;
+  return window_create(nullptr, std::numeric_limits<std::int64_t>::max(), access, mode,
+                       name, CMA_WINDOW_PUBLISH);
 }
 
 int Device::window_destroy(std::uint64_t name) const

@@ -81,8 +81,10 @@ public:
     return error < 0 ? error : static_cast<ssize_t>(reduction.reduced);
   }
 
-  int window_create(const void *base, std::size_t length, unsigned int access,
-                    unsigned int mode, std::uint64_t &name) const;
+  int window_create(const void *base, std::uint64_t length, unsigned int access,
+                    unsigned int mode, std::uint64_t &name,
+                    std::uint32_t flags = 0) const;
+  int window_publish(unsigned int access, unsigned int mode, std::uint64_t &name) const;
   int window_destroy(std::uint64_t name) const;
   int window_open(std::uint64_t name, unsigned int access, std::uint64_t &length) const;
   int map(int handle, std::uint64_t offset, std::size_t length, int protection,

@@ -136,7 +136,8 @@ void explain_unsupported(Text &text, const cma_context *context, enum cma_call c
   if (call == CMA_CALL_REDUCE &&
       (context->backend == CMA_BACKEND_DEVICE || peer.type <= CMA_PEER_PID))
     return; // it is the operation
-  if (call != CMA_CALL_COPY && call != CMA_CALL_REDUCE && call != CMA_CALL_HANDLE_OPEN)
+  if (peer.type == CMA_PEER_PUBLISHED ||
+      (call != CMA_CALL_COPY && call != CMA_CALL_REDUCE && call != CMA_CALL_HANDLE_OPEN))
     return explain_no_device(text, context, call);
   if (call == CMA_CALL_HANDLE_OPEN && peer.type == CMA_PEER_HANDLE)
     return text.add("A handle is opened for a pid or a pidfd, not for a handle: it can "
@@ -159,6 +160,12 @@ void explain_case(Text &text, const cma_context *context, enum cma_call call,
     explain_absence(text, peer);
   else if (error == -EOPNOTSUPP && call != CMA_CALL_UNMAP)
     explain_unsupported(text, context, call, peer);
+}
+
+// A copy by cma_published() fails as what it spares: a handle's open.
+bool fails_as_open(cma_peer peer, int error)
+{
+  return peer.type == CMA_PEER_PUBLISHED && (error == -ENOENT || error == -EACCES);
 }
 
 // What cma_explain() takes a failure for.
@@ -188,6 +195,10 @@ int cma_explain_call(const struct cma_context *context, enum cma_call call,
     call = CMA_CALL_OPEN;
   else if (call <= CMA_CALL_ANY || call > CMA_CALL_REDUCE)
     call = cma::likely_call(context, peer, error);
+  if ((call == CMA_CALL_COPY || call == CMA_CALL_REDUCE ||
+       call == CMA_CALL_WINDOW_OPEN) &&
+      cma::fails_as_open(peer, error))
+    call = CMA_CALL_HANDLE_OPEN;
   if (error >= 0)
     words.add("No error.");
   else

@@ -34,8 +34,9 @@ constexpr Words table[] = {
      "mapped."},
 
     {CMA_CALL_COPY, EINVAL,
-     "The copy has unknown flags, an unknown type of peer (cma_pid(), cma_pidfd() and "
-     "cma_handle() make them), more segments on one side than 1024 (more with CMA_MANY), "
+     "The copy has unknown flags, an unknown type of peer (cma_pid(), cma_pidfd(), "
+     "cma_published() and cma_handle() make them), more segments on one side than 1024 "
+     "(more with CMA_MANY), "
      "or a length above SSIZE_MAX."},
     {CMA_CALL_COPY, EFAULT,
      "No byte could be moved: the first one is not mapped, or not for this kind of "
@@ -58,7 +59,8 @@ constexpr Words table[] = {
      "process's control group (memory.max), and copy again."},
 
     {CMA_CALL_HANDLE_OPEN, EINVAL,
-     "A handle is opened for a peer that cma_pid() or cma_pidfd() made."},
+     "A handle is opened for a peer that cma_pid(), cma_pidfd() or cma_published() "
+     "made."},
     {CMA_CALL_HANDLE_OPEN, EBADF,
      "Descriptor %d is not a pidfd: get one from pidfd_open(2), or open the handle by "
      "pid."},
@@ -67,6 +69,13 @@ constexpr Words table[] = {
      "cma_query()), or by all processes of this user (max_user_handles and "
      "max_user_spaces of the module cma). Close some, open another context, or have the "
      "module's bound raised."},
+    {CMA_CALL_HANDLE_OPEN, ENOENT,
+     "Process %d publishes no window: have it call cma_window_publish(), again after "
+     "fork(2) and execve(2), or run it by cma run --policy window."},
+    {CMA_CALL_HANDLE_OPEN, EACCES,
+     "The window that process %d publishes does not allow this user that access: its "
+     "mode (as a file's, for the owner's user, group, and others) or its access bits "
+     "leave it out."},
     {CMA_CALL_HANDLE_CLOSE, ENOENT,
      "This handle is not open in this context: it was closed before, or opened in "
      "another one."},
@@ -81,6 +90,9 @@ constexpr Words table[] = {
      "all processes of this user (max_user_windows and max_user_spaces of the module "
      "cma). Destroy some, open another context, or have the module's bound raised; one "
      "window can be of the whole address space."},
+    {CMA_CALL_WINDOW_CREATE, EEXIST,
+     "This process publishes a window, and one is all that it can: destroy that one "
+     "first."},
     {CMA_CALL_WINDOW_DESTROY, ENOENT,
      "This context holds no window of this name: it was destroyed before, or is another "
      "context's, which alone can destroy it."},

@@ -205,6 +205,7 @@ pid_t pid_of(cma_peer peer)
 {
   switch (peer.type) {
   case CMA_PEER_PID:
+  case CMA_PEER_PUBLISHED:
     return peer.id;
   case CMA_PEER_PIDFD:
     return pidfd_to_pid(peer.id);

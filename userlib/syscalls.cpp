@@ -177,6 +177,8 @@ ssize_t Syscalls::copy(const cma_request &request, Fault *fault) const
     return copy_pidfd(request, fault);
   case CMA_PEER_HANDLE:
     return copy_handle(request, fault);
+  case CMA_PEER_PUBLISHED:
+    return refuse(request, -EOPNOTSUPP);
   default:
     return -EINVAL;
   }
@@ -207,7 +209,7 @@ ssize_t Syscalls::copy_handle(const cma_request &request, Fault *fault) const
 
 int Syscalls::handle_open(cma_peer peer) const
 {
-  if (peer.type == CMA_PEER_HANDLE || !procfs_)
+  if (peer.type == CMA_PEER_HANDLE || peer.type == CMA_PEER_PUBLISHED || !procfs_)
     return -EOPNOTSUPP;
   if (peer.type != CMA_PEER_PID && peer.type != CMA_PEER_PIDFD)
     return -EINVAL;

@@ -80,6 +80,7 @@ enum cma_ioc_nr {
 #define CMA_FEATURE_SHOW (1ULL << 12) /* %CMA_IOC_SHOW */
 #define CMA_FEATURE_LENGTH (1ULL << 13) /* cma_ioc_open.length */
 #define CMA_FEATURE_REDUCE (1ULL << 14) /* %CMA_IOC_REDUCE */
+#define CMA_FEATURE_PUBLISH (1ULL << 15) /* %CMA_WINDOW_PUBLISH */
 
 /**
  * struct cma_ioc_info - what the running module offers
@@ -128,10 +129,14 @@ struct cma_iovec {
 #define CMA_PEER_PIDFD 2 /* a descriptor of pidfd_open(2) or clone(2) */
 #define CMA_PEER_HANDLE 3 /* a handle of this open file; not for an open */
 #define CMA_PEER_WINDOW 4 /* a window, by @window; only for an open */
+#define CMA_PEER_PUBLISHED 5 /* the window that a process published, by its pid */
 
 /* What a window or a handle allows; see cma_ioc_open.access */
 #define CMA_ACCESS_READ (1U << 0)
 #define CMA_ACCESS_WRITE (1U << 1)
+
+/* cma_ioc_window_create.flags */
+#define CMA_WINDOW_PUBLISH (1U << 0) /* it is found by its process's pid, too */
 
 /* cma_ioc_copy.flags */
 #define CMA_COPY_WRITE (1U << 0) /* local to remote; else remote to local */
@@ -182,9 +187,9 @@ struct cma_iovec {
  *  - EBADF: @peer is not a pidfd; or, before anything is looked at but flags
  *    and types, this file is open neither for both nor for this direction
  *    (O_RDONLY: reading a peer, O_WRONLY: writing into one);
- *  - ENOENT: @peer is not a handle;
- *  - EIDRM: the handle's window was destroyed; EACCES: the handle does not
- *    allow this direction;
+ *  - ENOENT: @peer is not a handle, or the process publishes no window;
+ *  - EIDRM: the handle's window was destroyed; EACCES: the handle, or the
+ *    published window, does not allow this direction;
  *  - EAGAIN: %CMA_COPY_KNOWN, and the peer is not known;
  *  - ENOMEM; EINTR: a fatal signal is pending, or any, where the copy is one
  *    that ends at signals.
@@ -217,6 +222,12 @@ struct cma_iovec {
  *
  * Through a handle of a window the remote addresses are offsets from the
  * window's beginning, and its end is a hole in the peer's memory.
+ *
+ * With %CMA_PEER_PUBLISHED the copy goes through the window that the process of
+ * this pid publishes now, whatever ptrace's rules say: its mode is what is judged,
+ * as by an open, and the remote addresses are the peer's own. All else is as by pid:
+ * what is not the process's any more (it called execve(2), or the pid is another
+ * one's) is never reached.
  */
 struct cma_ioc_copy {
 	__u32 size;
@@ -237,7 +248,8 @@ struct cma_ioc_copy {
  * struct cma_ioc_open - open a handle
  * @size: in: sizeof(struct cma_ioc_open)
  * @flags: in: must be 0
- * @peer_type: in: %CMA_PEER_PID, %CMA_PEER_PIDFD or %CMA_PEER_WINDOW
+ * @peer_type: in: %CMA_PEER_PID, %CMA_PEER_PIDFD, %CMA_PEER_WINDOW or
+ *	%CMA_PEER_PUBLISHED
  * @peer: in: the pid or the pidfd; with %CMA_PEER_WINDOW must be 0
  * @window: in: the window's name; else must be 0
  * @access: in: CMA_ACCESS_* that are wanted; 0: all that there are
@@ -261,9 +273,9 @@ struct cma_ioc_copy {
  * Errors: ESRCH (also a window whose owner's memory is gone), EPERM, EBADF as
  * for a copy (also: this open file is not open for @access, or for any of what
  * there is); EINVAL: @peer_type, unknown @access, or a field that must be 0;
- * EOPNOTSUPP: %CMA_PEER_HANDLE; ENOENT:
- * no such window; EACCES: the window's mode does not allow the caller the
- * access wanted, or any; ENOSPC: max_handles are open in this open file, or
+ * EOPNOTSUPP: %CMA_PEER_HANDLE; ENOENT: no such window, or the process publishes
+ * none; EACCES: the window's mode does not allow the caller the access wanted, or
+ * any; ENOSPC: max_handles are open in this open file, or
  * those of all processes of the caller's user come to the module's parameter
  * max_user_handles, or the peers they are of, and live, to max_user_spaces;
  * ENOMEM.
@@ -295,7 +307,7 @@ struct cma_ioc_close {
 /**
  * struct cma_ioc_window_create - let others reach a part of one's memory
  * @size: in: sizeof(struct cma_ioc_window_create)
- * @flags: in: must be 0
+ * @flags: in: 0 or %CMA_WINDOW_PUBLISH
  * @base: in: address of the window's first byte, in the caller's memory
  * @length: in: bytes; above 0
  * @access: in: CMA_ACCESS_* that others can get
@@ -314,15 +326,22 @@ struct cma_ioc_close {
  * groups; a process with CAP_DAC_OVERRIDE in the owner's user namespace counts
  * as allowed by @mode. A file opened in any mode can make windows.
  *
+ * A window of the whole address space can be published (%CMA_WINDOW_PUBLISH,
+ * %CMA_FEATURE_PUBLISH): others need not be told its name, but find it by the pid
+ * of the process, with %CMA_PEER_PUBLISHED. Who may use it is judged as ever, and
+ * nobody is told the name. An address space has at most one published window, which
+ * is so until it ends.
+ *
  * The window ends with %CMA_IOC_WINDOW_DESTROY, with the last descriptor of
  * the open file it was created in, and with the creator's address space (exit
  * and execve(2); a child of fork(2) is not part of it).
  *
  * Errors: EINVAL: @length 0, a range that wraps around, unknown bits in
- * @access, @mode or @flags, @access 0; ENOSPC: max_handles windows exist in
- * this open file, or those of all processes of the caller's user come to the
- * module's parameter max_user_windows, or the processes they and its handles
- * are of to max_user_spaces; ENOMEM.
+ * @access, @mode or @flags, @access 0, a window to be published that is not the
+ * whole address space; EEXIST: the caller's publishes one already; ENOSPC:
+ * max_handles windows exist in this open file, or those of all processes of the
+ * caller's user come to the module's parameter max_user_windows, or the processes
+ * they and its handles are of to max_user_spaces; ENOMEM.
  */
 struct cma_ioc_window_create {
 	__u32 size;
@@ -479,7 +498,8 @@ struct cma_ioc_show {
 
 /**
  * struct cma_ioc_operand - a peer's part in a reduction
- * @peer_type: in: %CMA_PEER_PID, %CMA_PEER_PIDFD or %CMA_PEER_HANDLE
+ * @peer_type: in: %CMA_PEER_PID, %CMA_PEER_PIDFD, %CMA_PEER_HANDLE or
+ *	%CMA_PEER_PUBLISHED
  * @peer: in: the pid, the pidfd or the handle
  * @address: in: of its first element, in the peer
  */

@@ -23,25 +23,29 @@
  *  - The number never changes, but for none once it is seen to be another
  *    file's. So fork(2), vfork(2) and clone(2) need no care: a child goes on
  *    with the file that it inherited, in which every call is judged, and every
- *    verdict kept, by the credentials of who makes it.
+ *    verdict kept, by the credentials of who makes it. (Only a policy that has
+ *    each process publish its memory has a child of fork(3), whose one thread is
+ *    still in there, open another file under the same number: policy.cpp.)
+ *
+ * What a peer publishes comes first where that policy is in force, and all of the
+ * above comes after it.
  *
  * A refusal by the device is asked of the kernel again, so a program never gets
  * less than it had. Where a seccomp filter refuses openat(2) or ioctl(2) with
  * an errno, the real call serves; a program whose filter kills for ioctl(2)
  * cannot run with this library.
  */
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
 
-#include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "descriptor.hpp"
 #include "known.hpp"
+#include "policy.hpp"
 #include "raw_syscall.hpp"
 #include "uapi/cma.h"
 
@@ -49,14 +53,6 @@ static_assert(sizeof(iovec) == sizeof(cma_iovec),
               "segments are handed to the device as they are");
 
 namespace {
-
-constexpr int none = -1; /* there is no usable device */
-
-/* Out of the way of programs that count on low numbers, yet below the usual
- * limit of 1024 and so no burden on the size of the descriptor table. */
-constexpr unsigned long high_number = 960;
-
-constinit std::atomic<int> device{none};
 
 /* NULL without a device. A child of fork(2) begins anew, as the module does with it. */
 constinit cma::Known *peers = nullptr;
@@ -72,39 +68,12 @@ cma::Known *map_peers()
   return reinterpret_cast<cma::Known *>(where);
 }
 
-bool speaks_cma(long fd)
+[[gnu::constructor]] void begin()
 {
-  constexpr uint64_t needed = CMA_FEATURE_COPY_PID | CMA_FEATURE_KNOWN;
-  cma_ioc_info info = {};
-  info.size = sizeof(info);
-  return raw_syscall(SYS_ioctl, fd, CMA_IOC_INFO, reinterpret_cast<long>(&info)) == 0 &&
-         info.abi_version == CMA_ABI_VERSION && (info.features & needed) == needed;
-}
-
-/* Where the limit is lower, near its end. */
-long lowest_number()
-{
-  rlimit64 limit = {};
-  raw_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, reinterpret_cast<long>(&limit));
-  unsigned long last = limit.rlim_cur - limit.rlim_cur / 16;
-  return static_cast<long>(last <= high_number ? last - 1 : high_number);
-}
-
-/* No thread can be there yet to see the low number that the file has at first. */
-[[gnu::constructor]] void open_device()
-{
-  const char *path = secure_getenv("CMA_DEVICE"); /* for tests */
-  long fd =
-      raw_syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path ? path : "/dev/cma"),
-                  O_RDWR | O_CLOEXEC);
-  if (raw_failed(fd))
-    return;
-  if (speaks_cma(fd) && (peers = map_peers()) != nullptr) {
-    long high = raw_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest_number());
-    if (!raw_failed(high))
-      device.store(static_cast<int>(high), std::memory_order_relaxed);
-  }
-  raw_syscall(SYS_close, fd);
+  open_device();
+  if (device.load(std::memory_order_relaxed) != none && (peers = map_peers()) == nullptr)
+    device.store(none, std::memory_order_relaxed);
+  obey_policy();
 }
 
 /* The device's word, which may be about another file's ioctl(2). */
@@ -130,6 +99,15 @@ bool is_answer(int fd, long word)
     return cma::is_same_error(word);
   device.store(none, std::memory_order_relaxed);
   return false;
+}
+
+/* By what the peer publishes, whether or not it does. */
+bool window_serves(int fd, cma_ioc_copy &copy, long &result)
+{
+  copy.peer_type = CMA_PEER_PUBLISHED;
+  result = ask_device(fd, copy);
+  copy.peer_type = CMA_PEER_PID;
+  return is_answer(fd, result);
 }
 
 /* By the device, which then knows the peer. */
@@ -181,7 +159,9 @@ long meet(int fd, cma_ioc_copy &copy)
     copy.flags &= ~CMA_COPY_KNOWN;
     peers->entry_of(copy.peer).forget();
   }
-  long result = meet(fd, copy);
+  long result;
+  if (!by_windows || !window_serves(fd, copy, result))
+    result = meet(fd, copy);
   return raw_failed(result) ? fail(result) : result;
 }
 
@@ -215,6 +195,29 @@ long meet(int fd, cma_ioc_copy &copy)
       return word;
   }
   return serve_otherwise(fd, copy, word);
+}
+
+/* kcmp(2): "v1 is not equal to v2, but ordering information is unavailable". */
+constexpr long differ_somehow = 3;
+
+/* kcmp(2) of this process's memory with another's was refused: by the rules of ptrace,
+ * or by a filter. Whether the other is one whose memory the device serves all the same:
+ * what is asked for a byte from where nothing is answers with a fault. */
+[[gnu::noinline]] bool is_served(long one, long other, long type)
+{
+  int fd = device.load(std::memory_order_relaxed);
+  long self = raw_syscall(SYS_getpid);
+  if (fd == none || type != KCMP_VM || (one != self && other != self))
+    return false;
+  char byte;
+  cma_ioc_copy copy = {};
+  copy.size = sizeof(copy);
+  copy.flags = CMA_COPY_SINGLE;
+  copy.peer = static_cast<int32_t>(one == self ? other : one);
+  copy.local_iov = reinterpret_cast<uint64_t>(&byte);
+  copy.local_cnt = copy.remote_cnt = 1;
+  long result;
+  return window_serves(fd, copy, result) && (result >= 0 || result == -EFAULT);
 }
 
 long as_long(const void *pointer)
@@ -258,6 +261,8 @@ long any_syscall(long number, long a, long b, long c, long d, long e, long f)
   if (number == SYS_process_vm_readv || number == SYS_process_vm_writev)
     return serve(number, a, b, c, d, e, f);
   long result = raw_syscall(number, a, b, c, d, e, f);
+  if (number == SYS_kcmp && result < 0 && by_windows && is_served(a, b, c))
+    result = differ_somehow;
   return raw_failed(result) ? fail(result) : result;
 }
 #endif

@@ -10,9 +10,10 @@ protected:
   WindowFailNth() { device_.emplace(); }
 
   /// A window over all of this process; its name.
-  uint64_t create() const
+  uint64_t create(uint32_t flags = 0) const
   {
     cma_ioc_window_create request = any();
+    request.flags = flags;
     EXPECT_EQ(device_->call(CMA_IOC_WINDOW_CREATE, &request), gives(0));
     return request.window;
   }
@@ -44,6 +45,41 @@ TEST_F(WindowFailNth, Create)
           },
       .call = [&] { return device_->call(CMA_IOC_WINDOW_CREATE, &request); },
       .check = [&](Outcome) { EXPECT_EQ(destroy(request.window), gives(0)); },
+  };
+  EXPECT_GT(sweep(path), 0U);
+  starve(path, Without::Fails);
+}
+
+TEST_F(WindowFailNth, Publish)
+{
+  cma_ioc_window_create request{};
+  const Path path = {
+      .prepare =
+          [&] {
+            device_.emplace();
+            request = any();
+            request.flags = CMA_WINDOW_PUBLISH;
+          },
+      .call = [&] { return device_->call(CMA_IOC_WINDOW_CREATE, &request); },
+      .check = [&](Outcome) { EXPECT_EQ(destroy(request.window), gives(0)); },
+  };
+  EXPECT_GT(sweep(path), 0U);
+  starve(path, Without::Fails);
+}
+
+TEST_F(WindowFailNth, OpenPublished)
+{
+  create(CMA_WINDOW_PUBLISH);
+  auto request = sized<cma_ioc_open>();
+  const Path path = {
+      .prepare =
+          [&] {
+            request = sized<cma_ioc_open>();
+            request.peer_type = CMA_PEER_PUBLISHED;
+            request.peer = getpid();
+          },
+      .call = [&] { return device_->call(CMA_IOC_OPEN, &request); },
+      .check = [&](Outcome) { EXPECT_EQ(device_->close(request.handle), gives(0)); },
   };
   EXPECT_GT(sweep(path), 0U);
   starve(path, Without::Fails);

@@ -11,6 +11,7 @@
 #include "support/helper.hpp"
 #include "support/mapping.hpp"
 #include "support/twin.hpp"
+#include "support/window.hpp"
 
 #include <climits>
 #include <gtest/gtest.h>
@@ -101,11 +102,18 @@ private:
     next_ += count;
     return one_in(40) ? number() : reinterpret_cast<uintptr_t>(start);
   }
+  /// One of those that a copy takes, mostly.
+  uint32_t peer_type()
+  {
+    constexpr uint32_t good[] = {CMA_PEER_PID, CMA_PEER_PIDFD, CMA_PEER_HANDLE,
+                                 CMA_PEER_PUBLISHED};
+    return one_in(12) ? static_cast<uint32_t>(number()) : good[below(std::size(good))];
+  }
   int32_t peer(uint32_t type)
   {
-    const int32_t good = type == CMA_PEER_PID     ? victim_
-                         : type == CMA_PEER_PIDFD ? pidfd_.get()
-                                                  : handle_;
+    const int32_t good = type == CMA_PEER_PID || type == CMA_PEER_PUBLISHED ? victim_
+                         : type == CMA_PEER_PIDFD                           ? pidfd_.get()
+                                                                            : handle_;
     const int32_t choices[] = {0, -1, INT_MIN, INT_MAX, INT_MAX - 1};
     return one_in(6) ? choices[below(std::size(choices))] : good;
   }
@@ -114,7 +122,7 @@ private:
     if (nr == CMA_IOC_NR_COPY) {
       auto copy = sized<cma_ioc_copy>();
       copy.flags = one_in(12) ? static_cast<uint32_t>(number()) : below(32);
-      copy.peer_type = one_in(12) ? static_cast<uint32_t>(number()) : 1 + below(3);
+      copy.peer_type = peer_type();
       copy.peer = peer(copy.peer_type);
       next_ = 0;
       const unsigned here = below(12);
@@ -131,7 +139,7 @@ private:
     if (nr == CMA_IOC_NR_OPEN) {
       auto open = sized<cma_ioc_open>();
       open.flags = one_in(8) ? static_cast<uint32_t>(number()) : 0;
-      open.peer_type = one_in(8) ? static_cast<uint32_t>(number()) : 1 + below(3);
+      open.peer_type = peer_type();
       open.peer = peer(open.peer_type);
       open.window = one_in(8) ? number() : 0;
       open.access = static_cast<uint32_t>(below(5));
@@ -172,7 +180,7 @@ private:
       reduce.length = one_in(6) ? number() : below(size_) / 8 * 8;
       reduce.operand_cnt = one_in(20) ? static_cast<uint32_t>(number()) : 1 + below(4);
       for (cma_ioc_operand &operand : reduce.operand) {
-        operand.peer_type = one_in(12) ? static_cast<uint32_t>(number()) : 1 + below(3);
+        operand.peer_type = peer_type();
         operand.peer = peer(operand.peer_type);
         operand.address = address();
       }
@@ -206,6 +214,7 @@ TEST(Fuzz, MalformedRequests)
       new (mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))
           Report{};
   Peer victim;
+  ASSERT_EQ(victim.call([] { return long{publish_all().error}; }), 0);
   Peer fuzzing;
   const pid_t pid = victim.pid();
   fuzzing.call([=]() -> long {

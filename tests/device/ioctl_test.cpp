@@ -380,7 +380,7 @@ TEST_F(Door, CopyRefusesReservedBitsAndPeerTypes)
     copy.reserved = 1U << bit;
     expect_refused(CMA_IOC_NR_COPY, copy, EINVAL);
   }
-  for (const uint32_t type : {0U, 4U, 5U, 0x80000001U, ~0U}) {
+  for (const uint32_t type : {0U, 4U, 6U, 0x80000001U, ~0U}) {
     auto copy = valid_copy();
     copy.peer_type = type;
     expect_refused(CMA_IOC_NR_COPY, copy, EINVAL);
@@ -424,7 +424,7 @@ TEST_F(Door, OpenRefusesWhatItDoesNotKnow)
     if (bit > 1)
       expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
   }
-  for (const uint32_t type : {0U, 5U, ~0U}) {
+  for (const uint32_t type : {0U, 6U, ~0U}) {
     auto open = good;
     open.peer_type = type;
     expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
@@ -433,6 +433,53 @@ TEST_F(Door, OpenRefusesWhatItDoesNotKnow)
   open.peer_type = CMA_PEER_HANDLE;
   open.peer = twin.target().handle;
   expect_refused(CMA_IOC_NR_OPEN, open, EOPNOTSUPP);
+}
+
+TEST_F(Door, OpenOfWhatIsPublishedNamesNoWindow)
+{
+  auto good = sized<cma_ioc_open>();
+  good.peer_type = CMA_PEER_PUBLISHED;
+  good.peer = twin.target().pid;
+  for (unsigned bit = 0; bit < 64; bit++) {
+    auto open = good;
+    open.window = 1ULL << bit;
+    expect_refused(CMA_IOC_NR_OPEN, open, EINVAL);
+  }
+  EXPECT_EQ(twin.device().call(CMA_IOC_OPEN, &good), gives(0));
+  EXPECT_EQ(good.length, static_cast<uint64_t>(INT64_MAX));
+  EXPECT_EQ(good.window, 0U) << "the name is nobody's to know";
+}
+
+TEST_F(Door, WindowRefusesWhatItDoesNotKnow)
+{
+  const cma_ioc_window_create good = valid_window();
+  for (unsigned bit = 1; bit < 32; bit++) {
+    auto create = good;
+    create.flags = 1U << bit;
+    expect_refused(CMA_IOC_NR_WINDOW_CREATE, create, EINVAL);
+  }
+}
+
+/// It is found by a pid, by those who know the peer's addresses.
+TEST_F(Door, WhatIsPublishedIsAllOfTheAddressSpace)
+{
+  auto create = valid_window();
+  create.flags = CMA_WINDOW_PUBLISH;
+  create.base = 0;
+  create.length = INT64_MAX;
+  for (const uint64_t base : {uint64_t{1}, uint64_t{page}, uint64_t{1} << 62}) {
+    auto part = create;
+    part.base = base;
+    part.length = INT64_MAX - base;
+    expect_refused(CMA_IOC_NR_WINDOW_CREATE, part, EINVAL);
+  }
+  for (const uint64_t length :
+       {uint64_t{1}, uint64_t{INT64_MAX} - 1, uint64_t{1} << 63}) {
+    auto part = create;
+    part.length = length;
+    expect_refused(CMA_IOC_NR_WINDOW_CREATE, part, EINVAL);
+  }
+  EXPECT_EQ(twin.device().call(CMA_IOC_WINDOW_CREATE, &create), gives(0));
 }
 
 TEST_F(Door, OpenTellsHowMuchIsReached)
@@ -494,7 +541,7 @@ TEST_F(Door, Info)
                 CMA_FEATURE_MANY | CMA_FEATURE_LARGE | CMA_FEATURE_REPORT |
                 CMA_FEATURE_STRICT | CMA_FEATURE_SINGLE | CMA_FEATURE_WINDOW |
                 CMA_FEATURE_MAP | CMA_FEATURE_POPULATE | CMA_FEATURE_KNOWN |
-                CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH |
+                CMA_FEATURE_SHOW | CMA_FEATURE_LENGTH | CMA_FEATURE_PUBLISH |
                 (has_vectors() ? CMA_FEATURE_REDUCE : 0));
   EXPECT_EQ(info.max_iov, 1024);
   EXPECT_GT(info.max_iov_many, info.max_iov);

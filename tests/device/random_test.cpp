@@ -164,7 +164,8 @@ TEST_F(Random, VectorsAgainstTheModel)
   static_assert(pages <= 32);
   std::cout << "CMA_TEST_SEED=" << seed << " CMA_TEST_ROUNDS=" << rounds << "\n";
   const Route routes[] = {Route::Pid,       Route::Handle, Route::Syscall,
-                          Route::PidStrict, Route::Pidfd,  Route::Handle};
+                          Route::PidStrict, Route::Pidfd,  Route::Published,
+                          Route::Handle};
   for (unsigned long round = 0; round < rounds; round++) {
     if (round % 8 == 0)
       arrange();

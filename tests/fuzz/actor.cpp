@@ -200,7 +200,7 @@ void Actor::open(const Step &step)
   cma_test::Fd pidfd;
   switch (how % 4) {
   case 0:
-    request.peer_type = CMA_PEER_PID;
+    request.peer_type = how & 0x80 ? CMA_PEER_PUBLISHED : CMA_PEER_PID;
     request.peer = all.pids.at(handle.peer);
     handle.whole = true;
     break;
@@ -230,6 +230,11 @@ void Actor::expose(const Step &step)
   request.length = lengths.at(how % lengths.size()) * page;
   request.access = 1 + how / 8U % 3;
   request.mode = how / 32U % 2 != 0 ? 0600 : 0666;
+  if (how / 64U == 3) {
+    request.flags = CMA_WINDOW_PUBLISH;
+    request.base = 0;
+    request.length = INT64_MAX;
+  }
   if (device_.call(CMA_IOC_WINDOW_CREATE, &request).result == 0)
     shared().windows.at(slot % 4) = request.window;
 }
@@ -253,7 +258,10 @@ void Actor::copy(const Step &step, bool write)
   request.flags = (write ? CMA_COPY_WRITE : 0) | (how & 0x10 ? CMA_COPY_STRICT : 0) |
                   (how & 0x20 ? CMA_COPY_REPORT : 0) |
                   (how & 0x40 ? CMA_COPY_LARGE | CMA_COPY_MANY : 0);
-  request.peer_type = which & 0x80 ? CMA_PEER_PID : CMA_PEER_HANDLE;
+  if (which & 0x80)
+    request.peer_type = how & 8 ? CMA_PEER_PUBLISHED : CMA_PEER_PID;
+  else
+    request.peer_type = CMA_PEER_HANDLE;
   request.peer = which & 0x80 ? all.pids.at(handle.peer).load() : handle.number;
   request.local_iov = reinterpret_cast<uintptr_t>(here.data());
   request.remote_iov = reinterpret_cast<uintptr_t>(there.data());

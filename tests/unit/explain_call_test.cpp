@@ -24,6 +24,7 @@ const std::map<enum cma_call, std::string> functions = {
     {CMA_CALL_HANDLE_OPEN, "cma_handle_open"},
     {CMA_CALL_HANDLE_CLOSE, "cma_handle_close"},
     {CMA_CALL_WINDOW_CREATE, "cma_window_create"},
+    {CMA_CALL_WINDOW_CREATE, "cma_window_publish"},
     {CMA_CALL_WINDOW_DESTROY, "cma_window_destroy"},
     {CMA_CALL_WINDOW_OPEN, "cma_window_open"},
     {CMA_CALL_MAP, "cma_map"},
@@ -117,6 +118,12 @@ TEST_F(ExplainCallTest, SpeaksOfTheCall)
   EXPECT_THAT(words(CMA_CALL_HANDLE_CLOSE, -ENOENT), HasSubstr("closed before"));
   EXPECT_THAT(words(CMA_CALL_HANDLE_OPEN, -EOPNOTSUPP, handle), HasSubstr("as it is"));
   EXPECT_THAT(words(CMA_CALL_QUERY, -EINVAL), HasSubstr("limits->size"));
+  for (const auto call : {CMA_CALL_ANY, CMA_CALL_COPY, CMA_CALL_HANDLE_OPEN}) {
+    EXPECT_THAT(words(call, -ENOENT, cma_published(7)),
+                HasSubstr("7 publishes no window"));
+    EXPECT_THAT(words(call, -EACCES, cma_published(7)), HasSubstr("process 7 publishes"));
+    EXPECT_THAT(words(call, -EOPNOTSUPP, cma_published(7)), HasSubstr("need the device"));
+  }
   EXPECT_THAT(words(CMA_CALL_MAP, -ENXIO, handle), HasSubstr("whole pages"));
   EXPECT_THAT(words(CMA_CALL_MAP, -EACCES, handle), HasSubstr("PROT_EXEC cannot be had"));
   EXPECT_THAT(words(CMA_CALL_MAP, -ESRCH, handle), HasSubstr("process of handle 7"));

@@ -51,6 +51,68 @@ TEST_F(WindowTest, IsCreated)
   EXPECT_EQ(name, some_name);
 }
 
+int inform_of_publishing(cma_ioc_info &info)
+{
+  info = Device::plain_info;
+  info.features |= CMA_FEATURE_PUBLISH;
+  return 0;
+}
+
+TEST_F(WindowTest, IsPublished)
+{
+  EXPECT_CALL(device, info).WillOnce(inform_of_publishing);
+  context = open_context(CMA_OPEN_DEVICE);
+  EXPECT_CALL(device, window_create).WillOnce([](cma_ioc_window_create &create) {
+    cma_ioc_window_create expected = {};
+    expected.size = sizeof(expected);
+    expected.flags = CMA_WINDOW_PUBLISH;
+    expected.length = INT64_MAX;
+    expected.access = CMA_ACCESS_READ;
+    expected.mode = 0640;
+    EXPECT_TRUE(same_bytes(create, expected));
+    return grant(create);
+  });
+  EXPECT_EQ(cma_window_publish(context.get(), CMA_ACCESS_READ, 0640, &name), 0);
+  EXPECT_EQ(name, some_name);
+}
+
+TEST_F(WindowTest, IsNotPublishedByAnOlderModule)
+{
+  name = 1;
+  EXPECT_EQ(cma_window_publish(context.get(), CMA_ACCESS_READ, 0600, &name), -EOPNOTSUPP);
+  EXPECT_EQ(name, 0U);
+}
+
+TEST_F(WindowTest, IsPublishedInCpp)
+{
+  EXPECT_CALL(device, info).WillOnce(inform_of_publishing);
+  const cma::Context owner(CMA_OPEN_DEVICE);
+  EXPECT_CALL(device, window_create).WillOnce(grant);
+  EXPECT_CALL(device, window_destroy).WillOnce(Return(0));
+  EXPECT_EQ(owner.publish(CMA_ACCESS_READ).name(), some_name);
+  EXPECT_CALL(device, window_create).WillOnce(Return(-EEXIST));
+  EXPECT_THROW(owner.publish(CMA_ACCESS_READ), std::system_error);
+}
+
+TEST_F(WindowTest, IsReachedByThePidThatPublishesIt)
+{
+  EXPECT_CALL(device, copy).WillOnce([](cma_ioc_copy &copy) {
+    EXPECT_EQ(copy.peer_type, CMA_PEER_PUBLISHED);
+    EXPECT_EQ(copy.peer, 4712);
+    EXPECT_EQ(copy.flags & CMA_COPY_KNOWN, 0U);
+    copy.copied = 8;
+    return 0;
+  });
+  EXPECT_EQ(cma_read(context.get(), cma_published(4712), memory, 0x1000, 8), 8);
+  EXPECT_CALL(device, open).WillOnce([](cma_ioc_open &open) {
+    EXPECT_EQ(open.peer_type, CMA_PEER_PUBLISHED);
+    EXPECT_EQ(open.peer, 4712);
+    open.handle = 4711;
+    return 0;
+  });
+  EXPECT_EQ(cma_handle_open(context.get(), cma::published(4712)), 4711);
+}
+
 TEST_F(WindowTest, IsDestroyed)
 {
   EXPECT_CALL(device, window_destroy).WillOnce([](cma_ioc_window_destroy &destroy) {
@@ -132,6 +194,7 @@ TEST_F(WindowTest, ForkedChildIsRefused)
               cma_context *c = context.get();
               EXPECT_EQ(cma_window_create(c, memory, 1, CMA_ACCESS_READ, 0600, &name),
                         -ESTALE);
+              EXPECT_EQ(cma_window_publish(c, CMA_ACCESS_READ, 0600, &name), -ESTALE);
               EXPECT_EQ(cma_window_destroy(c, some_name), -ESTALE);
               EXPECT_EQ(cma_window_open(c, some_name, 0), -ESTALE);
               return HasFailure() ? 1 : 0;
@@ -146,7 +209,11 @@ TEST_F(WindowTest, NeedsTheDevice)
   EXPECT_EQ(cma_window_create(calls.get(), memory, 1, CMA_ACCESS_READ, 0600, &name),
             -EOPNOTSUPP);
   EXPECT_EQ(name, 0U);
+  EXPECT_EQ(cma_window_publish(calls.get(), CMA_ACCESS_READ, 0600, &name), -EOPNOTSUPP);
   EXPECT_EQ(cma_window_destroy(calls.get(), some_name), -EOPNOTSUPP);
+  EXPECT_EQ(cma_read(calls.get(), cma_published(getpid()), memory, 0x1000, 8),
+            -EOPNOTSUPP);
+  EXPECT_EQ(cma_handle_open(calls.get(), cma_published(getpid())), -EOPNOTSUPP);
   EXPECT_EQ(cma_window_open(calls.get(), some_name, 0), -EOPNOTSUPP);
 }
 

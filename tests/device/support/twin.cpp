@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 // Requests by every route, compared; see twin.hpp.
 #include "twin.hpp"
+#include "window.hpp"
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <stdexcept>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <system_error>
@@ -98,6 +100,10 @@ const char *name_of(Route route)
     return "handle";
   case Route::HandleStrict:
     return "handle, strict";
+  case Route::Published:
+    return "published";
+  case Route::PublishedStrict:
+    return "published, strict";
   case Route::Window:
     return "window";
   case Route::First:
@@ -113,10 +119,13 @@ cma_ioc_copy as_ioctl(Route route, const Target &target, const Call &call)
   auto request = sized<cma_ioc_copy>();
   request.flags = call.flags | (call.write ? CMA_COPY_WRITE : 0);
   if (route == Route::PidStrict || route == Route::PidfdStrict ||
-      route == Route::HandleStrict)
+      route == Route::HandleStrict || route == Route::PublishedStrict)
     request.flags |= CMA_COPY_STRICT;
   if (route == Route::Pid || route == Route::PidStrict) {
     request.peer_type = CMA_PEER_PID;
+    request.peer = target.pid;
+  } else if (route == Route::Published || route == Route::PublishedStrict) {
+    request.peer_type = CMA_PEER_PUBLISHED;
     request.peer = target.pid;
   } else if (route == Route::Pidfd || route == Route::PidfdStrict) {
     request.peer_type = CMA_PEER_PIDFD;
@@ -163,6 +172,8 @@ Twin::Twin(size_t local_size, size_t remote_size, Kind local_kind, Kind remote_k
   if (opened.error != 0)
     throw std::system_error(opened.error, std::generic_category(), "CMA_IOC_OPEN");
   target_.handle = static_cast<int>(opened.result);
+  if (peer_.call([] { return long{publish_all().error}; }) != 0)
+    throw std::runtime_error("CMA_WINDOW_PUBLISH");
 }
 
 Twin::~Twin()
@@ -220,9 +231,10 @@ Outcome Twin::same(const Call &call)
   // What only an ioctl takes is no flag of libcma's.
   constexpr uint32_t flags = CMA_MANY | CMA_LARGE | CMA_STRICT;
   if ((call.flags & ~flags) != 0)
-    return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle});
+    return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle,
+                       Route::Published});
   return same(call, {Route::Pid, Route::PidStrict, Route::Pidfd, Route::Handle,
-                     Route::First, Route::Later});
+                     Route::Published, Route::First, Route::Later});
 }
 
 Outcome Twin::same(const Call &call, std::initializer_list<Route> routes)

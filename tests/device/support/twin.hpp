@@ -26,6 +26,8 @@ enum class Route {
   PidfdStrict,
   Handle,
   HandleStrict,
+  Published, ///< by the window that the peer publishes, at its own addresses
+  PublishedStrict,
   Window, ///< a handle, too: remote addresses are offsets from the window's beginning
   First,  ///< libcma by pid, from a peer that is new to it: the system call's
   Later,  ///< libcma by pid, from a peer that is not: the module's
