@@ -70,7 +70,7 @@ check: ## all tests, on Debian 12's kernel
 	@scripts/tally $(check_parts)
 
 check-all: ## what .ci/run runs: check, and check- matrix, clients, mpi, openmpi and debug, as one list
-	@scripts/setup build demo check matrix clients mpi debug
+	@scripts/setup build demo check matrix clients mpi openmpihost debug
 	@$(MAKE) user
 	@scripts/tally $(debug_parts) $(matrix_parts) check-clients check-mpi check-openmpi $(check_parts)
 
@@ -97,7 +97,7 @@ check-mpi: user ## Open MPI and UCX on their own XPMEM transports, with this tre
 	@tests/mpi/run
 
 check-openmpi: user ## Open MPI 5 of Debian 13 with a component of its own for /dev/cma (integrations/openmpi)
-	@scripts/setup build demo check matrix
+	@scripts/setup build demo check matrix openmpihost
 	@tests/openmpi/run
 
 check-debug: ## device and stress tests, memory shortage and data races, on kernels with sanitizers and lock proving

@@ -206,6 +206,14 @@ int cmad_evict_init(void);
 void cmad_evict_stop(void);
 void cmad_evict_exit(void);
 
+/* Whether what hmm_range_fault() said of a page, @seen, is enough to read or write it. */
+static inline bool cmad_suffices(unsigned long seen, bool write)
+{
+	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
+
+	return (seen & need) == need;
+}
+
 /* fill.c */
 bool cmad_space_fill_pays(struct cmad_space *space, unsigned long addr);
 void cmad_space_touch(struct cmad_space *space, unsigned long addr);

@@ -275,14 +275,6 @@ static unsigned long seen_at(const struct hmm_range *range, unsigned long page)
 	return range->hmm_pfns[(page - range->start) >> PAGE_SHIFT];
 }
 
-static bool is_seen(const struct hmm_range *range, unsigned long page,
-		    bool write)
-{
-	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
-
-	return (seen_at(range, page) & need) == need;
-}
-
 /*
  * Whether the page is a device's, of which none is mapped. Only what was entered
  * since is a page for sure: hmm_range_fault() reads entries while they change, and
@@ -322,7 +314,7 @@ static int look_until_seen(struct hmm_range *range, struct mm_struct *mm,
 
 	while (true) {
 		rc = look(range, mm, span);
-		if (rc || is_seen(range, span->page, write))
+		if (rc || cmad_suffices(seen_at(range, span->page), write))
 			return rc;
 		if (!tries--)
 			return -EFAULT;

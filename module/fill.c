@@ -294,7 +294,6 @@ static int fill_request(struct cmad_chunk *chunk,
 	unsigned long few[FILL_FAST] CMAD_UNINITIALIZED;
 	unsigned long nr = (request->end - request->start) >> PAGE_SHIFT;
 	bool write = request->copy->write;
-	unsigned long need = HMM_PFN_VALID | (write ? HMM_PFN_WRITE : 0);
 	struct hmm_range range = {
 		.notifier = &chunk->notifier,
 		.start = request->start,
@@ -311,7 +310,7 @@ static int fill_request(struct cmad_chunk *chunk,
 		return -ENOMEM;
 	rc = chunk_fill(chunk, &range, write);
 	for (i = 0; i < first && !rc; i++)
-		if ((range.hmm_pfns[i] & need) != need)
+		if (!cmad_suffices(range.hmm_pfns[i], write))
 			rc = -EFAULT;
 	if (range.hmm_pfns != few)
 		kfree(range.hmm_pfns);

@@ -36,8 +36,8 @@ def faults(text):
 
 
 def excerpt(text, lines=40, further=10):
-    """The log from its first faulty line on, and the faulty lines behind that part."""
+    """The log from its first faulty line on, and the faulty lines behind that part; nothing of a sound one."""
     log = text.splitlines()
-    first = next(i for i, line in enumerate(log) if FAULTS.search(line))
+    first = next((i for i, line in enumerate(log) if FAULTS.search(line)), len(log))
     end = first + lines
     return [line.strip() for line in log[first:end]] + faults("\n".join(log[end:]))[:further]

@@ -44,6 +44,8 @@ OBJ_CLASS_INSTANCE(mca_smsc_libcma_endpoint_t, opal_object_t, endpoint_construct
 static void mapping_construct(mca_smsc_libcma_mapping_t *mapping)
 {
     mapping->address = NULL;
+    mapping->users = 0;
+    mapping->kept = false;
 }
 
 static void mapping_destruct(mca_smsc_libcma_mapping_t *mapping)
@@ -106,18 +108,16 @@ void mca_smsc_libcma_return_endpoint(mca_smsc_endpoint_t *endpoint)
 }
 
 /* A copy that ends early says why when it is asked for the rest. */
-int mca_smsc_libcma_copy_to(mca_smsc_endpoint_t *endpoint, void *local_address,
-                            void *remote_address, size_t size, void *reg_handle)
+static int copy(mca_smsc_endpoint_t *endpoint, char *local, uintptr_t remote, size_t size, bool write)
 {
     const struct cma_peer peer = cma_handle(((mca_smsc_libcma_endpoint_t *) endpoint)->handle);
-    const char *local = local_address;
-    uintptr_t remote = (uintptr_t) remote_address;
+    struct cma_context *context = mca_smsc_libcma_component.context;
 
-    (void) reg_handle;
     while (0 < size) {
-        ssize_t done = cma_write(mca_smsc_libcma_component.context, peer, local, remote, size);
+        ssize_t done = write ? cma_write(context, peer, local, remote, size)
+                             : cma_read(context, peer, local, remote, size);
         if (OPAL_UNLIKELY(0 > done)) {
-            tell("write", peer, (int) done);
+            tell(write ? "write" : "read", peer, (int) done);
             return OPAL_ERROR;
         }
         local += done;
@@ -127,25 +127,18 @@ int mca_smsc_libcma_copy_to(mca_smsc_endpoint_t *endpoint, void *local_address,
     return OPAL_SUCCESS;
 }
 
+int mca_smsc_libcma_copy_to(mca_smsc_endpoint_t *endpoint, void *local_address,
+                            void *remote_address, size_t size, void *reg_handle)
+{
+    (void) reg_handle;
+    return copy(endpoint, local_address, (uintptr_t) remote_address, size, true);
+}
+
 int mca_smsc_libcma_copy_from(mca_smsc_endpoint_t *endpoint, void *local_address,
                               void *remote_address, size_t size, void *reg_handle)
 {
-    const struct cma_peer peer = cma_handle(((mca_smsc_libcma_endpoint_t *) endpoint)->handle);
-    char *local = local_address;
-    uintptr_t remote = (uintptr_t) remote_address;
-
     (void) reg_handle;
-    while (0 < size) {
-        ssize_t done = cma_read(mca_smsc_libcma_component.context, peer, local, remote, size);
-        if (OPAL_UNLIKELY(0 > done)) {
-            tell("read", peer, (int) done);
-            return OPAL_ERROR;
-        }
-        local += done;
-        remote += done;
-        size -= done;
-    }
-    return OPAL_SUCCESS;
+    return copy(endpoint, local_address, (uintptr_t) remote_address, size, false);
 }
 
 /* Called with the endpoint's lock. */
@@ -189,8 +182,6 @@ static mca_smsc_libcma_mapping_t *new_mapping(mca_smsc_libcma_endpoint_t *endpoi
         return NULL;
     }
     mapping->endpoint = endpoint;
-    mapping->users = 0;
-    mapping->kept = false;
     mapping->base = OPAL_DOWN_ALIGN(base, align, uintptr_t);
     mapping->length = OPAL_ALIGN(base + length, align, uintptr_t) - mapping->base;
     rc = cma_map(mca_smsc_libcma_component.context, endpoint->handle, mapping->base,
