@@ -22,15 +22,15 @@ suites := trixie
 COMPILERS ?= gcc
 # Those that the Debian packages are built for, and tried in.
 deb_suites := bookworm trixie
-# Of the time that each scenario of the stress tests takes; make check needs less, and so does check-all, which has
-# the same scenarios on five kernels.
+# Of the time that each scenario of the stress tests takes, and each device test that tries as often as fits into a
+# time; make check needs less, and so does check-all, which has the same tests on five kernels.
 SCALE ?= 1
 check-all: SCALE = 0.6
 
 # What the targets of several parts run, for scripts/tally, with the SCALE of what stands behind it. Two parts run at
 # a time: what takes longest stands first, so that it is not one part alone that is waited for in the end.
 package_parts := check-install $(deb_suites:%=check-deb-%) check-rpm check-system check-consumers check-dist check-abi
-check_parts := SCALE=0.4 check-device lint check-control check-vm check-stress $(package_parts) check-model check-dkms \
+check_parts := check-device SCALE=0.4 lint check-control check-vm check-stress $(package_parts) check-model check-dkms \
 	check-protocol check-unit
 matrix_parts := SCALE=0.3 check-device-6.1-rt $(suites:%=check-user-%) $(matrix:%=check-device-%) $(matrix:%=check-stress-%) \
 	$(matrix:%=check-dkms-%) $(matrix:%=lint-module-%)
@@ -146,7 +146,7 @@ check-packages: user ## make install, in a whole system too; Debian and RPM pack
 
 check-device: check-device-$(stock) ## the device tests, in a guest (check-device-6.12: another kernel)
 check-device-%: user
-	@tests/device/run --kernel $*
+	@tests/device/run --kernel $* --scale $(SCALE)
 
 check-stress: check-stress-$(stock) ## copies while the owner changes its memory (check-stress-6.12: another kernel)
 check-stress-%: user
