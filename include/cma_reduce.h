@@ -20,8 +20,9 @@ extern "C" {
  * Integers: sums and products wrap, as unsigned ones do in C. The logical operations
  * take every element but 0 for true, and give 1 or 0.
  *
- * float and double: sums and products are rounded once, to the nearest, and denormals
- * are kept, whatever mode the calling thread computes in; it sees no exception either.
+ * Floating-point numbers: sums and products are rounded once for each peer, to the
+ * nearest number of the type, and denormals are kept, whatever mode the calling thread
+ * computes in; it sees no exception either.
  * Where the result is not a number, it is the one so far if that is none, else the
  * peer's, made quiet; else it is the NaN that x86 makes: the quiet one with the sign
  * set and nothing else. A minimum or maximum is the one so far if that is less
@@ -41,7 +42,10 @@ enum cma_op {
 	CMA_OP_LXOR = 10 /**< logical exclusive or */
 };
 
-/** What an element is. Elements need not be aligned. */
+/**
+ * What an element is. Elements need not be aligned. Pairs of a value and its place are
+ * none: they are laid out as each ABI likes, and no vector instruction does them.
+ */
 enum cma_type {
 	CMA_TYPE_INT8 = 1,
 	CMA_TYPE_INT16 = 2,
@@ -51,8 +55,10 @@ enum cma_type {
 	CMA_TYPE_UINT16 = 6,
 	CMA_TYPE_UINT32 = 7,
 	CMA_TYPE_UINT64 = 8,
-	CMA_TYPE_FLOAT = 9,  /**< IEEE 754 binary32 */
-	CMA_TYPE_DOUBLE = 10 /**< IEEE 754 binary64 */
+	CMA_TYPE_FLOAT = 9,    /**< IEEE 754 binary32 */
+	CMA_TYPE_DOUBLE = 10,  /**< IEEE 754 binary64 */
+	CMA_TYPE_FLOAT16 = 11, /**< IEEE 754 binary16, C's _Float16 */
+	CMA_TYPE_BFLOAT16 = 12 /**< the upper half of a binary32 */
 };
 
 /** Peers in one reduction. */

@@ -15,19 +15,28 @@
 
 #include <cma.hpp>
 #include <cma_reduce.h>
+#include <limits>
 
 namespace cma
 {
 
-/** CMA_TYPE_* of an arithmetic type. */
+/** CMA_TYPE_* of an arithmetic type, or of a class that std::numeric_limits describes as
+ *  one of IEEE 754's, of 16 bits; so does C++23's std::float16_t, and std::bfloat16_t. */
 template <typename T>
 constexpr enum ::cma_type type_of() noexcept
 {
-	static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> ||
+	using Limits = std::numeric_limits<T>;
+	constexpr bool is_half = Limits::is_iec559 && sizeof(T) == 2 &&
+				 (Limits::digits == 11 || Limits::digits == 8);
+	static_assert(is_half || std::is_same_v<T, float> ||
+			      std::is_same_v<T, double> ||
 			      (std::is_integral_v<T> && sizeof(T) <= 8 &&
 			       !std::is_same_v<T, bool>),
 		      "no elements of this type can be reduced");
-	if constexpr (std::is_floating_point_v<T>)
+	if constexpr (is_half)
+		return Limits::digits == 11 ? CMA_TYPE_FLOAT16
+					    : CMA_TYPE_BFLOAT16;
+	else if constexpr (std::is_floating_point_v<T>)
 		return sizeof(T) == 4 ? CMA_TYPE_FLOAT : CMA_TYPE_DOUBLE;
 	else if constexpr (sizeof(T) == 1)
 		return std::is_signed_v<T> ? CMA_TYPE_INT8 : CMA_TYPE_UINT8;

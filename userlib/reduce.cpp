@@ -35,6 +35,13 @@ constexpr unsigned int module_pause = 3;
 static_assert(CMA_OP_SUM == CMA_REDUCE_SUM && CMA_OP_BXOR == CMA_REDUCE_BXOR &&
               CMA_TYPE_INT8 == CMA_REDUCE_INT8 && CMA_TYPE_DOUBLE == CMA_REDUCE_DOUBLE);
 
+// The module's numbers end before the library's do. Of its own, it says itself which it
+// computes.
+bool module_knows(const cma_reduction &reduction)
+{
+  return reduction.op <= CMA_REDUCE_BXOR && reduction.type <= CMA_REDUCE_DOUBLE;
+}
+
 struct Block {
   alignas(64) char bytes[block_bytes];
 };
@@ -107,7 +114,7 @@ public:
       : context_(context), reduction_(reduction), loop_(loop), element_(element),
         local_(local_of(reduction)), out_(out_of(reduction)),
         by_module_(context->backend == CMA_BACKEND_DEVICE &&
-                   context->device.takes_reductions() && reduction.op <= CMA_REDUCE_BXOR)
+                   context->device.takes_reductions() && module_knows(reduction))
   {
     for (size_t i = 0; i < reduction.operand_count; i++)
       remote_[i] = Walk(remote_of(reduction.operands[i]));

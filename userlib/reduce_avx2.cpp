@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR BSD-2-Clause
 //
-// The loops for processors with AVX2, compiled with -mavx2 and for x86 alone.
+// The loops for processors with AVX2 and F16C, compiled with -mavx2 -mf16c and for x86
+// alone.
 #include "reduce_table.hpp"
 
 namespace cma {

@@ -3,6 +3,10 @@
 // The loops for any processor, and which are taken.
 #include "reduce_table.hpp"
 
+#ifdef CMA_X86
+#include <cpuid.h>
+#endif
+
 // The x87 would round twice.
 #if defined(__i386__) && !defined(__SSE2_MATH__)
 #error "this file needs -msse2 -mfpmath=sse"
@@ -10,10 +14,28 @@
 
 namespace cma {
 
+#ifdef CMA_X86
+namespace {
+
+// The compiler's own __builtin_cpu_supports() need not know it: clang 14's does not.
+bool ask_for_f16c()
+{
+  unsigned int unused[3];
+  unsigned int features = 0;
+  return __get_cpuid(1, &unused[0], &unused[1], &features, &unused[2]) != 0 &&
+         (features & bit_F16C) != 0;
+}
+
+// Asked once: in a virtual machine that takes long.
+const bool has_f16c = ask_for_f16c();
+
+} // namespace
+#endif
+
 Vectors best_vectors()
 {
 #ifdef CMA_X86
-  if (__builtin_cpu_supports("avx2"))
+  if (__builtin_cpu_supports("avx2") && has_f16c)
     return Vectors::avx2;
 #endif
   return Vectors::plain;

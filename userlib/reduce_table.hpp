@@ -7,8 +7,10 @@
 #ifndef CMA_USERLIB_REDUCE_TABLE_HPP
 #define CMA_USERLIB_REDUCE_TABLE_HPP
 
+#include "reduce_halves.hpp"
 #include "reduce_loops.hpp"
 #include "reduce_numbers.hpp"
+#include <algorithm>
 #include <cma_reduce.h>
 #include <iterator>
 
@@ -104,6 +106,26 @@ void run(void *into, const void *left, const void *right, std::size_t count)
   }
 }
 
+// A few at a time, as floats between.
+template<typename Op, typename Half>
+void run_halves(void *into, const void *left, const void *right, std::size_t count)
+{
+  constexpr std::size_t at_once = 256;
+  alignas(64) float so_far[at_once];
+  alignas(64) float more[at_once];
+  auto *result = static_cast<HalfBits *>(into);
+  const auto *a = static_cast<const HalfBits *>(left);
+  const auto *b = static_cast<const HalfBits *>(right);
+  [[maybe_unused]] const DefaultMode mode;
+  for (std::size_t i = 0; i < count; i += at_once) {
+    const std::size_t some = std::min(at_once, count - i);
+    widen<Half>(so_far, a + i, some);
+    widen<Half>(more, b + i, some);
+    each_ordered<Op, float>(so_far, so_far, more, some);
+    narrow<Half>(result + i, so_far, some);
+  }
+}
+
 // In the order of the operations' numbers, which begin with 1.
 constexpr std::size_t ops = CMA_OP_LXOR + 1;
 static_assert(CMA_OP_SUM == 1 && CMA_OP_MAX == 4 && CMA_OP_LXOR == 10);
@@ -128,6 +150,11 @@ template<typename T>
 constexpr Loop of_floats[ops] = {nullptr, run<Sum, T>, run<Product, T>, run<Min, T>,
                                  run<Max, T>};
 
+template<typename Half>
+constexpr Loop of_halves[ops] = {
+    nullptr, run_halves<Sum, Half>, run_halves<Product, Half>,
+    each<MinOf<Half>, std::uint16_t>, each<MaxOf<Half>, std::uint16_t>};
+
 // In the order of the types' numbers.
 constexpr const Loop *of_types[] = {none,
                                     of_integers<std::int8_t>,
@@ -139,9 +166,11 @@ constexpr const Loop *of_types[] = {none,
                                     of_integers<std::uint32_t>,
                                     of_integers<std::uint64_t>,
                                     of_floats<float>,
-                                    of_floats<double>};
+                                    of_floats<double>,
+                                    of_halves<Float16>,
+                                    of_halves<Bfloat16>};
 static_assert(CMA_TYPE_INT8 == 1 && CMA_TYPE_UINT8 == 5 && CMA_TYPE_FLOAT == 9 &&
-              std::size(of_types) == CMA_TYPE_DOUBLE + 1);
+              CMA_TYPE_FLOAT16 == 11 && std::size(of_types) == CMA_TYPE_BFLOAT16 + 1);
 
 Loop find(std::uint32_t op, std::uint32_t type)
 {

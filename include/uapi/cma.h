@@ -481,7 +481,10 @@ struct cma_ioc_show {
 #define CMA_REDUCE_BOR 6
 #define CMA_REDUCE_BXOR 7
 
-/* cma_ioc_reduce.type: what an element is */
+/*
+ * cma_ioc_reduce.type: what an element is. cma_reduce(3) has types beyond these,
+ * which are not computed here.
+ */
 #define CMA_REDUCE_INT8 1
 #define CMA_REDUCE_INT16 2
 #define CMA_REDUCE_INT32 3

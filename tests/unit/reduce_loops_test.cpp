@@ -6,7 +6,9 @@
 #include "../../userlib/reduce_loops.hpp"
 #include "reduce_reference.hpp"
 #include <algorithm>
+#include <array>
 #include <gtest/gtest.h>
+#include <numeric>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <xmmintrin.h>
@@ -55,6 +57,34 @@ protected:
     for (std::size_t i = 0; i < bytes; i++)
       ASSERT_EQ(into[i], expected[i])
           << "byte " << i << " of " << count << " elements from byte " << result;
+  }
+
+  template<typename Half>
+  void compare_every(std::uint32_t type)
+  {
+    constexpr int all = 1 << 16;
+    std::vector<std::uint16_t> halves(all);
+    std::iota(halves.begin(), halves.end(), 0);
+    auto others = reference::special_values<Half>();
+    for (const double value : {0.5, 0.75, 1 + 1. / 128, 1. / 4096, 257. / 65536})
+      others.push_back(value);
+    for (int i = 0; i < 5; i++)
+      others.push_back(Half::of_bits(static_cast<int>(random() % all)));
+    for (const Half other : others)
+      for (std::uint32_t op = CMA_OP_SUM; op <= CMA_OP_MAX; op++) {
+        const std::vector<std::uint16_t> same(all, other.bits);
+        auto expected = halves;
+        reference::reduce(op, type, reinterpret_cast<std::uint8_t *>(expected.data()),
+                          reinterpret_cast<const std::uint8_t *>(same.data()), all);
+        auto result = halves;
+        cma::find_loop(op, type, GetParam())(result.data(), result.data(), same.data(),
+                                             all);
+        const auto [is, ought] =
+            std::mismatch(result.begin(), result.end(), expected.begin());
+        ASSERT_EQ(is, result.end()) << "op " << op << " type " << type << std::hex
+                                    << " of " << is - result.begin() << " and "
+                                    << other.bits << ": " << *is << ", not " << *ought;
+      }
   }
 
   std::mt19937_64 random{13};
@@ -128,6 +158,56 @@ TEST_P(LoopTest, ZerosNansAndInfinities)
   EXPECT_EQ(bits(CMA_OP_SUM, tiny, tiny), 2U);
 }
 
+// The same of 16 bits: of binary16, and of bfloat16.
+TEST_P(LoopTest, ZerosNansAndInfinitiesOfHalves)
+{
+  const auto check = [&](std::uint32_t op, std::uint32_t type, std::uint16_t a,
+                         std::uint16_t b, std::uint16_t expected) {
+    cma::find_loop(op, type, GetParam())(&a, &a, &b, 1);
+    EXPECT_EQ(a, expected) << std::hex << "op " << op << " type " << type << " of " << b;
+  };
+  const auto both = [&](std::uint32_t op, const std::array<int, 3> &of_float16,
+                        const std::array<int, 3> &of_bfloat16) {
+    const auto number = [](int bits) { return static_cast<std::uint16_t>(bits); };
+    for (const bool brain : {false, true}) {
+      const auto &[a, b, expected] = brain ? of_bfloat16 : of_float16;
+      check(op, brain ? CMA_TYPE_BFLOAT16 : CMA_TYPE_FLOAT16, number(a), number(b),
+            number(expected));
+    }
+  };
+  for (const auto op : {CMA_OP_SUM, CMA_OP_PRODUCT}) {
+    both(op, {0x7c01, 0x3c00, 0x7e01}, {0x7f81, 0x3f80, 0x7fc1}); // NaN and 1
+    both(op, {0x3c00, 0xfd55, 0xff55}, {0x3f80, 0xffaa, 0xffea}); // 1 and NaN
+    both(op, {0x7c03, 0xfe04, 0x7e03}, {0x7f83, 0xffc4, 0x7fc3}); // two of them
+  }
+  both(CMA_OP_SUM, {0x7c00, 0xfc00, 0xfe00}, {0x7f80, 0xff80, 0xffc0});
+  both(CMA_OP_PRODUCT, {0x8000, 0x7c00, 0xfe00}, {0x8000, 0x7f80, 0xffc0});
+  both(CMA_OP_SUM, {0x8000, 0x0000, 0x0000}, {0x8000, 0x0000, 0x0000});
+  both(CMA_OP_SUM, {0x0001, 0x0001, 0x0002}, {0x0001, 0x0001, 0x0002});     // denormals
+  both(CMA_OP_PRODUCT, {0x0001, 0x3800, 0x0000}, {0x0001, 0x3f00, 0x0000}); // half of one
+  both(CMA_OP_PRODUCT, {0x0003, 0x3800, 0x0002}, {0x0003, 0x3f00, 0x0002});
+  both(CMA_OP_SUM, {0x7bff, 0x4bff, 0x7bff}, {0x7f7f, 0x7aff, 0x7f7f}); // just finite
+  both(CMA_OP_SUM, {0x7bff, 0x4c00, 0x7c00}, {0x7f7f, 0x7b00, 0x7f80});
+  both(CMA_OP_SUM, {0x3c00, 0x1000, 0x3c00}, {0x3f80, 0x3b80, 0x3f80}); // ties
+  both(CMA_OP_SUM, {0x3c01, 0x1000, 0x3c02}, {0x3f81, 0x3b80, 0x3f82});
+  for (const auto op : {CMA_OP_MIN, CMA_OP_MAX}) {
+    both(op, {0x7c01, 0x3c00, 0x3c00}, {0x7f81, 0x3f80, 0x3f80});
+    both(op, {0x3c00, 0xfc01, 0xfc01}, {0x3f80, 0xff81, 0xff81}); // not made quiet
+    both(op, {0x8000, 0x0000, 0x0000}, {0x8000, 0x0000, 0x0000});
+    both(op, {0x0000, 0x8000, 0x8000}, {0x0000, 0x8000, 0x8000});
+  }
+  both(CMA_OP_MIN, {0x8002, 0x8001, 0x8002}, {0x8002, 0x8001, 0x8002});
+  both(CMA_OP_MAX, {0x8002, 0x8001, 0x8001}, {0x8002, 0x8001, 0x8001});
+  both(CMA_OP_MIN, {0x7c00, 0xfc00, 0xfc00}, {0x7f80, 0xff80, 0xff80});
+}
+
+// With what makes ties of it, too large and too small results, and random bits.
+TEST_P(LoopTest, EveryHalf)
+{
+  compare_every<reference::Float16>(CMA_TYPE_FLOAT16);
+  compare_every<reference::Bfloat16>(CMA_TYPE_BFLOAT16);
+}
+
 #if defined(__x86_64__) || defined(__i386__)
 TEST_P(LoopTest, TheThreadsModeIsNeitherUsedNorChanged)
 {
@@ -162,15 +242,16 @@ TEST_P(LoopTest, TheThreadsModeIsNeitherUsedNorChanged)
 
 TEST_P(LoopTest, NoneForWhatIsNotDefined)
 {
-  for (const std::uint32_t type : {CMA_TYPE_FLOAT, CMA_TYPE_DOUBLE})
+  for (std::uint32_t type = CMA_TYPE_FLOAT; type <= CMA_TYPE_BFLOAT16; type++)
     for (std::uint32_t op = CMA_OP_BAND; op <= CMA_OP_LXOR; op++)
       EXPECT_EQ(cma::find_loop(op, type, GetParam()), nullptr);
-  for (const std::uint32_t none : {0U, 11U, ~0U}) {
+  EXPECT_EQ(cma::find_loop(CMA_OP_LXOR + 1, CMA_TYPE_INT8, GetParam()), nullptr);
+  for (const std::uint32_t none : {0U, CMA_TYPE_BFLOAT16 + 1U, ~0U}) {
     EXPECT_EQ(cma::find_loop(none, CMA_TYPE_INT8, GetParam()), nullptr);
     EXPECT_EQ(cma::find_loop(CMA_OP_SUM, none, GetParam()), nullptr);
     EXPECT_EQ(cma::size_of_type(none), 0U);
   }
-  for (std::uint32_t type = CMA_TYPE_INT8; type <= CMA_TYPE_DOUBLE; type++)
+  for (std::uint32_t type = CMA_TYPE_INT8; type <= CMA_TYPE_BFLOAT16; type++)
     EXPECT_EQ(cma::size_of_type(type), reference::size_of(type));
 }
 

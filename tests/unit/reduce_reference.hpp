@@ -5,10 +5,12 @@
 #ifndef CMA_TESTS_UNIT_REDUCE_REFERENCE_HPP
 #define CMA_TESTS_UNIT_REDUCE_REFERENCE_HPP
 
+#include "reduce_halves.hpp"
 #include <cma_reduce.h>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <random>
 #include <type_traits>
@@ -20,15 +22,18 @@ using Bytes = std::vector<std::uint8_t>;
 
 inline bool is_float_type(std::uint32_t type)
 {
-  return type == CMA_TYPE_FLOAT || type == CMA_TYPE_DOUBLE;
+  return type >= CMA_TYPE_FLOAT;
 }
+
+template<typename T>
+constexpr bool is_float = std::numeric_limits<T>::is_iec559;
 
 // Calls with each operation and a type that it is defined on.
 template<typename Function>
 void for_each_op(const Function &function)
 {
   for (std::uint32_t op = CMA_OP_SUM; op <= CMA_OP_LXOR; op++)
-    for (std::uint32_t type = CMA_TYPE_INT8; type <= CMA_TYPE_DOUBLE; type++)
+    for (std::uint32_t type = CMA_TYPE_INT8; type <= CMA_TYPE_BFLOAT16; type++)
       if (op <= CMA_OP_MAX || !is_float_type(type))
         function(op, type);
 }
@@ -56,8 +61,12 @@ auto with_type(std::uint32_t type, const Function &function)
     return function(std::uint64_t{});
   case CMA_TYPE_FLOAT:
     return function(float{});
-  default:
+  case CMA_TYPE_DOUBLE:
     return function(double{});
+  case CMA_TYPE_FLOAT16:
+    return function(Float16{});
+  default:
+    return function(Bfloat16{});
   }
 }
 
@@ -67,20 +76,18 @@ inline std::size_t size_of(std::uint32_t type)
 }
 
 template<typename T>
-using BitsOf = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+using BitsOf =
+    std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                       std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
 
 // Sets the bits of a result that is not a number.
 template<typename T>
 void set_nan(T &result, const T &a, const T &b)
 {
   constexpr BitsOf<T> quiet = BitsOf<T>{1} << (std::numeric_limits<T>::digits - 2);
+  const T made = -std::numeric_limits<T>::infinity();
   BitsOf<T> bits = 0;
-  if (std::isnan(a))
-    std::memcpy(&bits, &a, sizeof(T));
-  else if (std::isnan(b))
-    std::memcpy(&bits, &b, sizeof(T));
-  else
-    bits = sizeof(T) == 4 ? 0xffc00000 : static_cast<BitsOf<T>>(0xfff8000000000000);
+  std::memcpy(&bits, std::isnan(a) ? &a : std::isnan(b) ? &b : &made, sizeof(T));
   bits |= quiet;
   std::memcpy(&result, &bits, sizeof(T));
 }
@@ -140,7 +147,7 @@ inline void reduce(std::uint32_t op, std::uint32_t type, std::uint8_t *so_far,
       T b;
       std::memcpy(&a, so_far + i * sizeof(T), sizeof(T));
       std::memcpy(&b, more + i * sizeof(T), sizeof(T));
-      if constexpr (std::is_floating_point_v<T>)
+      if constexpr (is_float<T>)
         reduce_floats(op, a, b);
       else
         a = reduce_integers(op, a, b);
@@ -155,10 +162,10 @@ std::vector<T> special_values()
   using Limits = std::numeric_limits<T>;
   std::vector<T> values = {
       T(0), T(1), T(2), static_cast<T>(-1), Limits::max(), Limits::lowest()};
-  if constexpr (std::is_floating_point_v<T>)
-    for (const T value :
-         {Limits::infinity(), Limits::quiet_NaN(), Limits::denorm_min(), Limits::min(),
-          Limits::epsilon(), T(0), T(3) * Limits::denorm_min()}) {
+  if constexpr (is_float<T>)
+    for (const T value : std::initializer_list<T>{
+             Limits::infinity(), Limits::quiet_NaN(), Limits::denorm_min(), Limits::min(),
+             Limits::epsilon(), T(0), T(3) * Limits::denorm_min()}) {
       values.push_back(value);
       values.push_back(-value);
     }
@@ -181,7 +188,7 @@ template<typename T>
 T special_value(std::uint64_t random)
 {
   static const auto values = special_values<T>();
-  if constexpr (std::is_floating_point_v<T>)
+  if constexpr (is_float<T>)
     if (random % 4 == 0)
       return nan_of<T>(random);
   return values[random / 4 % values.size()];

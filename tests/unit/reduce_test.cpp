@@ -26,7 +26,7 @@ static_assert(CMA_OP_SUM == 1 && CMA_OP_PRODUCT == 2 && CMA_OP_MIN == 3 &&
 static_assert(CMA_TYPE_INT8 == 1 && CMA_TYPE_INT16 == 2 && CMA_TYPE_INT32 == 3 &&
               CMA_TYPE_INT64 == 4 && CMA_TYPE_UINT8 == 5 && CMA_TYPE_UINT16 == 6 &&
               CMA_TYPE_UINT32 == 7 && CMA_TYPE_UINT64 == 8 && CMA_TYPE_FLOAT == 9 &&
-              CMA_TYPE_DOUBLE == 10);
+              CMA_TYPE_DOUBLE == 10 && CMA_TYPE_FLOAT16 == 11 && CMA_TYPE_BFLOAT16 == 12);
 
 // What the device does with the memory of whom, by the kernel's own system call.
 int copy_by_kernel(cma_ioc_copy &copy, pid_t pid, size_t at_most = SIZE_MAX)
@@ -234,14 +234,18 @@ TEST_F(ReduceTest, GoesOnWhereTheModuleEnds)
     return copy_by_kernel(copy, ::getpid());
   });
   size_t reduced = 0;
+  size_t came_to = 0;
   EXPECT_CALL(device, reduce).WillRepeatedly([&](cma_ioc_reduce &reduction) {
     EXPECT_EQ(reduction.flags, CMA_COPY_KNOWN);
-    EXPECT_GE(reduction.length, 4096U);
+    EXPECT_TRUE(reduction.length >= 4096 || reduction.length == came_to)
+        << reduction.length << " is not what the peers before came to, " << came_to;
     EXPECT_LE(reduction.operand_cnt, unsigned{CMA_REDUCE_OPERANDS});
+    EXPECT_LE(reduction.type, unsigned{CMA_REDUCE_DOUBLE}) << "it knows no more";
     if (random() % 9 == 0)
       return -EOPNOTSUPP;
     const int error = reduce_by_reference(reduction, random() % 60000);
-    reduced += reduction.reduced;
+    came_to = reduction.reduced;
+    reduced += came_to;
     return error;
   });
   compare_all();
@@ -249,6 +253,31 @@ TEST_F(ReduceTest, GoesOnWhereTheModuleEnds)
     compare(CMA_OP_SUM, CMA_TYPE_INT64, 40000, operand_count);
   EXPECT_GT(reduced, 1U << 20);
   EXPECT_GT(copies, 100U);
+}
+
+// Not once for all of them: 2048 + 1 is 2048 in 11 digits, and 256 + 1 is 256 in 8.
+TEST_F(ReduceTest, HalvesAreRoundedForEachPeer)
+{
+  for (const auto &[type, large, one] : {std::tuple{CMA_TYPE_FLOAT16, 0x6800, 0x3c00},
+                                         {CMA_TYPE_BFLOAT16, 0x4380, 0x3f80}})
+    for (const size_t count : {size_t{1}, size_t{20000}}) {
+      std::vector<std::uint16_t> ours(count, static_cast<std::uint16_t>(large));
+      std::vector<std::uint16_t> ones(count, static_cast<std::uint16_t>(one));
+      const auto expected = ours;
+      const iovec local = {ours.data(), 2 * count};
+      const iovec remote = {ones.data(), 2 * count};
+      const std::vector<cma_operand> operands(4, {self, &remote, 1});
+      cma_reduction reduction = {};
+      reduction.op = CMA_OP_SUM;
+      reduction.type = type;
+      reduction.count = count;
+      reduction.local = &local;
+      reduction.local_count = 1;
+      reduction.operands = operands.data();
+      reduction.operand_count = operands.size();
+      EXPECT_EQ(cma_reduce(context.get(), &reduction), static_cast<ssize_t>(count));
+      EXPECT_TRUE(ours == expected) << type;
+    }
 }
 
 // What is reduced here is doubles, of which the peers have as many.
@@ -435,7 +464,8 @@ TEST_F(ReducePeerTest, RefusesWhatIsWrong)
       one.*field = static_cast<std::remove_reference_t<decltype(one.*field)>>(value);
     });
   };
-  for (const std::uint32_t none : {0U, 11U, ~0U}) {
+  EXPECT_EQ(each(&cma_reduction::op, CMA_OP_LXOR + 1), -EINVAL);
+  for (const std::uint32_t none : {0U, CMA_TYPE_BFLOAT16 + 1U, ~0U}) {
     EXPECT_EQ(each(&cma_reduction::op, none), -EINVAL);
     EXPECT_EQ(each(&cma_reduction::type, none), -EINVAL);
   }
@@ -454,7 +484,8 @@ TEST_F(ReducePeerTest, RefusesWhatIsWrong)
   EXPECT_EQ(refused([&](auto &one) { one.out = &few, one.out_count = 1; }), -EINVAL);
   EXPECT_EQ(refused([&](auto &) { operands[0].peer.type = 77; }), -EINVAL);
   for (std::uint32_t op = CMA_OP_BAND; op <= CMA_OP_LXOR; op++)
-    EXPECT_EQ(each(&cma_reduction::op, op), -EOPNOTSUPP);
+    for (const auto type : {CMA_TYPE_FLOAT16, CMA_TYPE_BFLOAT16, CMA_TYPE_DOUBLE})
+      EXPECT_EQ(refused([=](auto &one) { one.op = op, one.type = type; }), -EOPNOTSUPP);
   expect_reduced(0, 0);
 }
 
@@ -548,6 +579,8 @@ TEST_F(ReducePeerTest, InCpp)
   static_assert(cma::type_of<unsigned short>() == CMA_TYPE_UINT16);
   static_assert(cma::type_of<long long>() == CMA_TYPE_INT64);
   static_assert(cma::type_of<float>() == CMA_TYPE_FLOAT);
+  static_assert(cma::type_of<reference::Float16>() == CMA_TYPE_FLOAT16);
+  static_assert(cma::type_of<reference::Bfloat16>() == CMA_TYPE_BFLOAT16);
 }
 
 } // namespace
