@@ -36,7 +36,9 @@ MUSTS = (
     Must("6.1", "read 64 B 4k, * peers in turn", "cma_[hw]*", instructions=950),
     Must("6.1", "read 64 B 4k, * peers in turn", "cma_pid", instructions=1400),
     # Whatever the moment.
-    Must("5.10 6.1 6.12 7.2", "* 4k, *, first contact", "cma_pid", times=0.95, known=False),
+    # 5.10 has the system call cheaper, and what the library does before it weighs more.
+    Must("5.10", "* 4k, *, first contact", "cma_pid", times=0.94, known=False),
+    Must("6.1 6.12 7.2", "* 4k, *, first contact", "cma_pid", times=0.95, known=False),
     Must("5.10 6.1 6.12 7.2", "* 4k, *, after 150 ms of quiet", "cma_pid", times=0.95),
     Must("5.10 6.1 6.12 7.2", "* 4k, *, the peer's credentials changed", "cma_pid", times=0.95),
     # A window is opened and copied from for the first time, and its owner was never copied from.
@@ -45,7 +47,7 @@ MUSTS = (
     Must("5.10 6.1 6.12 7.2", "* 4k, 8x the bound *", "cma_*", times=0.95),
     Must("5.10 6.1 6.12 7.2", "* 4k, no cache", "cma_*", times=0.95),
     Must("6.1", "read 64 B 4k, moved on", "cma_[hw]*", instructions=1000),
-    Must("5.10 6.1 6.12 7.2", "* 4k, moved on", "cma_*", times=2.0),
+    Must("5.10 6.1 6.12 7.2", "* 4k, moved on", "cma_*", times=1.85),
     Must("6.1", "* 64 KiB 4k", "cma_*", instructions=9500),
     Must("6.1", "* 64 KiB thp", "cma_*", instructions=9500),
     Must("6.1", "read 1 MiB 4k", "cma_pid", instructions=150000),
@@ -82,7 +84,7 @@ MUSTS = (
     Must("6.1", "1*0 attachments, attached by xpmem_attach, exit of the owner", "mapping", instructions=3037),
     # To make and to drop attachments grows as the trees do that they are in: log 100,000 / log 1,000 is 1.67.
     Must("5.10 6.1 6.12 7.2", "*0000 attachments, *", "mapping", growth=1.67),
-    # A peer that is known, even where its memory is not.
+    # A peer that is known, even where its memory is not: whatever no other line tells a ratio of.
     Must("5.10 6.1 6.12 7.2", "*", "cma_*", times=1.0),
     Must("uml", "read 4 MiB 4k", "cma_*", times=2.5),
 )
@@ -98,7 +100,7 @@ def judge(kernel, rows, complete):
         if complete and not judged:
             missed.append(f"{must.case}: {must.mechanism} was not measured")
         for row in judged:
-            if must.growth and few_of(row) not in costs:
+            if must.growth and few_of(row) not in costs or must.case == "*" and has_ratio(kernel, row):
                 continue
             complaint = excess(must, row, costs)
             if complaint:
@@ -106,6 +108,12 @@ def judge(kernel, rows, complete):
             else:
                 met += 1
     return met, missed
+
+
+def has_ratio(kernel, row):
+    """Whether a line that names this row's case tells how many times fewer it takes."""
+    return any(must.times and must.case != "*" and kernel in must.kernels.split() and fnmatch.fnmatchcase(row["case"], must.case)
+               and fnmatch.fnmatchcase(row["mechanism"], must.mechanism) for must in MUSTS)
 
 
 def few_of(row):

@@ -78,8 +78,10 @@ static void chunk_strip(struct cmad_chunk *chunk)
 	chunk->dead = true;
 	cmad_vmap_drop(chunk);
 	cmad_young_hand_over(chunk);
-	if (!chunk->mapped)
+	if (!chunk->mapped) {
 		swap(chunk->entries, entries);
+		chunk->whole = 0;
+	}
 	up_write(&chunk->lock);
 	kfree(entries);
 }
@@ -101,6 +103,7 @@ static void chunk_destroy(struct cmad_chunk *chunk)
 	/* Who finds it until it is freed sees under its lock that it is dead. */
 	kfree(chunk->entries);
 	chunk->entries = NULL;
+	chunk->whole = 0;
 	call_rcu(&chunk->rcu, chunk_release);
 }
 
@@ -118,8 +121,12 @@ static bool chunk_revoke(struct cmad_chunk *chunk, unsigned long first,
 
 	lockdep_assert_held_write(&chunk->lock);
 	cmad_vmap_drop(chunk);
-	if (!chunk->entries)
-		return false;
+	if (!chunk->entries) {
+		chunk->whole &= ~(CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
+		if (!chunk->mapped)
+			chunk->whole = 0;
+		return chunk->whole;
+	}
 	entry = &chunk->entries[first];
 	if (!chunk->mapped) {
 		memset(entry, 0, nr * sizeof(*entry));
@@ -198,12 +205,6 @@ static struct cmad_chunk *chunk_alloc(struct cmad_space *space,
 
 	if (!chunk)
 		return NULL;
-	chunk->entries = kcalloc(CMAD_CHUNK_PAGES, sizeof(*chunk->entries),
-				 gfp | __GFP_ACCOUNT);
-	if (!chunk->entries) {
-		kmem_cache_free(chunk_cache, chunk);
-		return NULL;
-	}
 	count_there(1);
 	INIT_LIST_HEAD(&chunk->lru);
 	init_rwsem(&chunk->lock);

@@ -27,6 +27,9 @@
  * The low bits of a chunk's entry; the others are a page's kernel address. With
  * neither, the entry is revoked: the page may be mapped still, and must be
  * unmapped before it changes.
+ *
+ * A chunk that is part of one huge page has a single entry, @whole, its first
+ * page's, and no array. What is revoked of it, if only a page, is all of it.
  */
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
@@ -37,7 +40,8 @@
  * @lock: copies hold it for reading; changes of what refers to it, and making
  *	page table entries from @entries, for writing
  * @entries: for each page its kernel address and CMAD_ENTRY_*, or 0; @lock. NULL
- *	once it is @dead and shows nothing
+ *	as long as @whole is enough, and once it is @dead and shows nothing
+ * @whole: the same for all pages of a huge one, if @entries is NULL; @lock
  * @dead: being destroyed; @lock
  * @wanted: a copier tries to change it, and readers stay away; a hint, not locked
  * @mapped: pages were mapped from @entries, and may be so still; @lock
@@ -66,6 +70,7 @@ struct cmad_chunk {
 	struct mmu_interval_notifier notifier;
 	struct rw_semaphore lock; /* steps under way against changes */
 	unsigned long *entries;
+	unsigned long whole;
 	bool dead;
 	bool wanted;
 	bool mapped;
@@ -112,6 +117,14 @@ struct cmad_vmap {
 	struct work_struct free;
 };
 
+/* What @chunk, whose lock is held, has for the page; without rights, if nothing. */
+static inline unsigned long cmad_entry(const struct cmad_chunk *chunk,
+				       unsigned long index)
+{
+	return likely(chunk->entries) ? chunk->entries[index] :
+					chunk->whole + index * PAGE_SIZE;
+}
+
 /* table.c */
 extern spinlock_t cmad_chunks_lock;
 extern struct list_head cmad_chunks;
@@ -147,8 +160,14 @@ void cmad_vmap_drop(struct cmad_chunk *chunk);
 void cmad_vmap_widen(struct cmad_chunk *chunk, unsigned int index);
 void cmad_vmap_build(struct cmad_space *space, unsigned long addr);
 
+/* The rights that @chunk, whose lock is held, gives to all of a huge page. */
+static inline unsigned long cmad_whole_rights(const struct cmad_chunk *chunk)
+{
+	return chunk->whole & (CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
+}
+
 /*
- * Where @len bytes at @offset of @chunk, whose lock is held, lie in one piece, or
+ * Where @len bytes at @offset of @chunk, whose lock is held, are in a vmap, or
  * NULL.
  */
 static inline void *cmad_vmap_at(const struct cmad_chunk *chunk,
@@ -219,6 +238,6 @@ bool cmad_space_fill_pays(struct cmad_space *space, unsigned long addr);
 void cmad_space_touch(struct cmad_space *space, unsigned long addr);
 bool cmad_vma_is_fit(const struct vm_area_struct *vma);
 int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
-		     bool write);
+		     bool write, gfp_t gfp);
 
 #endif /* CMAD_CHUNK_H */

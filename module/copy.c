@@ -296,14 +296,21 @@ static __always_inline u64 remote_here(const struct cmad_grant *grant,
 	return min(iov->len - vec->off, grant->length - offset);
 }
 
-/* The same for @offset of @chunk; in one go, if a vmap has it. */
+/* The same for @offset of @chunk; in one go, if a huge page or a vmap has it. */
 static __always_inline unsigned long
 copy_translated(struct cmad_chunk *chunk, unsigned long offset,
 		void __user *user, unsigned long len, bool write, bool *faulted)
 {
-	void *kaddr = cmad_vmap_at(chunk, offset, len, write);
 	unsigned long missed, done;
+	void *kaddr;
 
+	if (unlikely(!chunk->entries)) {
+		if (!(chunk->whole & (write ? CMAD_ENTRY_WRITE : CMAD_ENTRY_READ)))
+			return 0;
+		kaddr = (void *)(chunk->whole & PAGE_MASK) + offset;
+	} else {
+		kaddr = cmad_vmap_at(chunk, offset, len, write);
+	}
 	if (!kaddr) {
 		done = copy_entries(&chunk->entries[offset >> PAGE_SHIFT],
 				    offset_in_page(offset), user, len, write,

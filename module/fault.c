@@ -36,7 +36,7 @@
  * @start: address of the first page that can be mapped with it, in the peer
  * @end: end of the last one: same VMA, same chunk, same page table
  * @user: address of the page at @start, in the mapper
- * @entry: the chunk's for the page at @start
+ * @chunk: which has the pages, locked
  * @write: whether the mapping is for writing, too
  */
 struct span {
@@ -47,7 +47,7 @@ struct span {
 	unsigned long start;
 	unsigned long end;
 	unsigned long user;
-	const unsigned long *entry;
+	const struct cmad_chunk *chunk;
 	bool write;
 };
 
@@ -72,9 +72,9 @@ static void span_of(struct span *span, const struct vm_fault *vmf)
 	span->user = user - before;
 }
 
-static unsigned long *entry_at(struct cmad_chunk *chunk, unsigned long addr)
+static unsigned long index_of(unsigned long addr)
 {
-	return &chunk->entries[(addr & ~CHUNK_MASK) >> PAGE_SHIFT];
+	return (addr & ~CHUNK_MASK) >> PAGE_SHIFT;
 }
 
 #ifdef CMAD_HAVE_SET_PTE
@@ -89,15 +89,16 @@ static int map_span(pte_t *pte, unsigned long addr, void *data)
 	pgprot_t read = vma->vm_page_prot;
 	pgprot_t write = span->write ? vm_get_page_prot(vma->vm_flags) : read;
 	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
-	const unsigned long *entry = span->entry;
+	unsigned long index = index_of(span->start);
 
-	for (; nr--; entry++, pte++, addr += PAGE_SIZE) {
-		unsigned long pfn = PHYS_PFN(__pa(*entry & PAGE_MASK));
+	for (; nr--; index++, pte++, addr += PAGE_SIZE) {
+		unsigned long entry = cmad_entry(span->chunk, index);
+		unsigned long pfn = PHYS_PFN(__pa(entry & PAGE_MASK));
 
-		if (!(*entry & CMAD_ENTRY_READ) || !pte_none(READ_ONCE(*pte)))
+		if (!(entry & CMAD_ENTRY_READ) || !pte_none(READ_ONCE(*pte)))
 			continue;
 		set_pte_at(vma->vm_mm, addr, pte,
-			   pte_mkspecial(pfn_pte(pfn, *entry & CMAD_ENTRY_WRITE ?
+			   pte_mkspecial(pfn_pte(pfn, entry & CMAD_ENTRY_WRITE ?
 						 write : read)));
 	}
 	return 0;
@@ -120,15 +121,17 @@ static void map_all(struct span *span)
 	pgprot_t read = vma->vm_page_prot;
 	pgprot_t write = span->write ? vm_get_page_prot(vma->vm_flags) : read;
 	unsigned long nr = (span->end - span->start) >> PAGE_SHIFT;
-	const unsigned long *entry = span->entry;
+	unsigned long index = index_of(span->start);
 	unsigned long addr = span->user;
 
-	for (; nr--; entry++, addr += PAGE_SIZE) {
-		if (!(*entry & CMAD_ENTRY_READ))
+	for (; nr--; index++, addr += PAGE_SIZE) {
+		unsigned long entry = cmad_entry(span->chunk, index);
+
+		if (!(entry & CMAD_ENTRY_READ))
 			continue;
 		vmf_insert_pfn_prot(vma, addr,
-				    PHYS_PFN(__pa(*entry & PAGE_MASK)),
-				    *entry & CMAD_ENTRY_WRITE ? write : read);
+				    PHYS_PFN(__pa(entry & PAGE_MASK)),
+				    entry & CMAD_ENTRY_WRITE ? write : read);
 	}
 }
 #endif
@@ -208,12 +211,12 @@ static vm_fault_t map_locked(struct cmad_chunk *chunk, struct vm_fault *vmf,
 		cmad_view_unlock(vmf->vma);
 		return VM_FAULT_NOPAGE;
 	}
-	if (chunk_shows(chunk, span->grant, *entry_at(chunk, span->page),
-			write)) {
+	if (chunk_shows(chunk, span->grant,
+			cmad_entry(chunk, index_of(span->page)), write)) {
 		ret = VM_FAULT_NOPAGE;
 		chunk->mapped = true;
 		cmad_young_mark(chunk, span->page & ~CHUNK_MASK, PAGE_SIZE);
-		span->entry = entry_at(chunk, span->start);
+		span->chunk = chunk;
 		if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd))
 			map_all(span);
 	}
@@ -235,7 +238,8 @@ static vm_fault_t map_from(struct cmad_chunk *chunk, struct vm_fault *vmf,
 
 	span_of(&span, vmf);
 	/* Without the lock: a hint, as map_locked() looks again under it. */
-	if (!entry_allows(data_race(*entry_at(chunk, span.page)), write))
+	if (!entry_allows(data_race(cmad_entry(chunk, index_of(span.page))),
+			  write))
 		return VM_FAULT_RETRY;
 	if (make_table(vmf, &span))
 		return VM_FAULT_OOM;
@@ -346,7 +350,7 @@ static int fill(const struct span *span, struct mm_struct *mm, bool write)
 	if (!rc)
 		rc = look_until_seen(&range, mm, span, write);
 	if (!rc)
-		rc = cmad_chunk_enter(chunk, &range, span->write);
+		rc = cmad_chunk_enter(chunk, &range, span->write, GFP_KERNEL);
 	if (!rc && is_of_device(&range, span->page))
 		rc = -EFAULT;
 	if (!rc)
@@ -449,12 +453,12 @@ static vm_fault_t map_mkwrite(struct vm_fault *vmf)
  */
 static bool chunk_is_huge(const struct cmad_chunk *chunk, unsigned long rights)
 {
-	unsigned long entry = chunk->entries[0];
+	unsigned long entry = cmad_entry(chunk, 0);
 	unsigned long i;
 
 	if ((entry & rights) != rights || __pa(entry & PAGE_MASK) & ~PMD_MASK)
 		return false;
-	for (i = 1; i < CMAD_CHUNK_PAGES; i++)
+	for (i = 1; chunk->entries && i < CMAD_CHUNK_PAGES; i++)
 		if (chunk->entries[i] != entry + i * PAGE_SIZE)
 			return false;
 	return page_folio(virt_to_page((void *)(entry & PAGE_MASK)))->mapping;
@@ -479,7 +483,7 @@ static vm_fault_t map_huge_from(struct cmad_chunk *chunk, struct vm_fault *vmf)
 		ret = VM_FAULT_NOPAGE;
 		goto out;
 	}
-	entry = chunk->entries[0];
+	entry = cmad_entry(chunk, 0);
 	if ((pmd_none(*vmf->pmd) || pmd_trans_huge(*vmf->pmd)) &&
 	    chunk_shows(chunk, grant, entry, write) &&
 	    cmad_shown_run(view, first, CMAD_CHUNK_PAGES) == CMAD_CHUNK_PAGES &&

@@ -164,14 +164,32 @@ static __always_inline unsigned long entry_of(unsigned long seen,
 	return entry | CMAD_ENTRY_WRITE;
 }
 
-/* Enter @nr pages. Those that the peer maps as one are looked at as one. */
-static void enter_pages(unsigned long *entry, const unsigned long *seen,
-			unsigned long nr, bool write)
+/*
+ * Whether all of the chunk is part of one huge page, by what was seen of some of
+ * it: the peer maps it by one entry, which lies in one VMA.
+ */
+static bool is_of_one(unsigned long seen)
 {
-	unsigned long i, first;
+	return seen & HMM_PFN_VALID &&
+	       1UL << hmm_pfn_to_map_order(seen) >= CMAD_CHUNK_PAGES;
+}
 
-	if (*seen & HMM_PFN_VALID && 1UL << hmm_pfn_to_map_order(*seen) >=
-				     CMAD_CHUNK_PAGES) {
+/*
+ * Enter @nr pages from the one at @index on. Those that the peer maps as one are
+ * looked at as one.
+ */
+static void enter_pages(struct cmad_chunk *chunk, unsigned long index,
+			const unsigned long *seen, unsigned long nr, bool write)
+{
+	unsigned long i, first, *entry = chunk->entries;
+
+	if (!entry) {
+		first = entry_of(*seen, chunk->whole, write);
+		chunk->whole = first ? first - index * PAGE_SIZE : 0;
+		return;
+	}
+	entry += index;
+	if (is_of_one(*seen)) {
 		first = entry_of(*seen, 0, write);
 		for (i = 0; i < nr; i++)
 			entry[i] = first ? (first + i * PAGE_SIZE) |
@@ -182,24 +200,52 @@ static void enter_pages(unsigned long *entry, const unsigned long *seen,
 		entry[i] = entry_of(seen[i], entry[i], write);
 }
 
-/* Enter what was seen, unless it is out of date. */
-int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
-		     bool write)
+/* One entry is not enough any more: have one for each page, in @entries. */
+static void chunk_spread(struct cmad_chunk *chunk, unsigned long *entries)
 {
-	unsigned long first = range->start & (CMAD_CHUNK_SIZE - 1);
+	unsigned long i;
+
+	for (i = 0; chunk->whole && i < CMAD_CHUNK_PAGES; i++)
+		entries[i] = chunk->whole + i * PAGE_SIZE;
+	chunk->entries = entries;
+	chunk->whole = 0;
+}
+
+/*
+ * Enter what was seen, unless it is out of date. Nothing may be allocated under
+ * the lock; who has a reference, as the caller, sees entries come, but not go.
+ */
+int cmad_chunk_enter(struct cmad_chunk *chunk, const struct hmm_range *range,
+		     bool write, gfp_t gfp)
+{
+	unsigned long index = (range->start & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
 	unsigned long nr = (range->end - range->start) >> PAGE_SHIFT;
+	unsigned long *entries = NULL;
 	int rc = 0;
 
-	if (!cmad_chunk_change_begin(chunk))
-		return -EBUSY;
+	if (!is_of_one(*range->hmm_pfns) && !READ_ONCE(chunk->entries)) {
+		entries = kcalloc(CMAD_CHUNK_PAGES, sizeof(*entries),
+				  gfp | __GFP_ACCOUNT);
+		if (!entries)
+			return -ENOMEM;
+	}
+	if (!cmad_chunk_change_begin(chunk)) {
+		rc = -EBUSY;
+		goto out;
+	}
+	if (entries && !chunk->entries) {
+		chunk_spread(chunk, entries);
+		entries = NULL;
+	}
 	if (mmu_interval_read_retry(&chunk->notifier, range->notifier_seq))
 		rc = -EBUSY;
 	else
-		enter_pages(&chunk->entries[first >> PAGE_SHIFT],
-			    range->hmm_pfns, nr, write);
+		enter_pages(chunk, index, range->hmm_pfns, nr, write);
 	if (!rc && write)
-		cmad_vmap_widen(chunk, first >> PAGE_SHIFT);
+		cmad_vmap_widen(chunk, index);
 	cmad_chunk_change_end(chunk);
+out:
+	kfree(entries);
 	return rc;
 }
 
@@ -213,7 +259,8 @@ static int chunk_fill(struct cmad_chunk *chunk, struct hmm_range *range,
 	do {
 		rc = chunk_look(cmad_space_mm(chunk->space), range);
 		if (!rc)
-			rc = cmad_chunk_enter(chunk, range, write);
+			rc = cmad_chunk_enter(chunk, range, write,
+					      CMAD_GFP_CACHE);
 		if (rc == -EBUSY)
 			cmad_count(collisions, 1);
 	} while (rc == -EBUSY && --tries && !fatal_signal_pending(current));

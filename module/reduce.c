@@ -99,7 +99,7 @@ static void lack_remote(struct reduction *red, unsigned int i, u64 addr)
 static unsigned long translate(const struct cmad_chunk *chunk, u64 addr)
 {
 	unsigned long index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
-	unsigned long entry = chunk->entries[index];
+	unsigned long entry = cmad_entry(chunk, index);
 
 	return entry & CMAD_ENTRY_READ ?
 	       (entry & PAGE_MASK) + offset_in_page(addr) : 0;

@@ -53,7 +53,7 @@ static unsigned long copy_in_page(const struct cmad_chunk *chunk, u64 addr,
 {
 	bool write = args->flags & CMA_COPY_WRITE;
 	unsigned long index = (addr & (CMAD_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
-	unsigned long entry = chunk->entries[index];
+	unsigned long entry = cmad_entry(chunk, index);
 	void __user *user = u64_to_user_ptr(args->local_iov);
 	void *kaddr = (void *)(entry & PAGE_MASK) + offset_in_page(addr);
 

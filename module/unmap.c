@@ -80,6 +80,8 @@ static void clear_revoked(struct cmad_chunk *chunk, unsigned long first,
 	unsigned long *entry = NULL, *end = NULL;
 
 	down_write(&chunk->lock);
+	if (nr == CMAD_CHUNK_PAGES && !cmad_whole_rights(chunk))
+		chunk->whole = 0;
 	/* Eviction may have freed them since: then nothing was mapped any more. */
 	if (chunk->entries) {
 		entry = &chunk->entries[first];

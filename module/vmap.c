@@ -123,12 +123,17 @@ void cmad_vmap_widen(struct cmad_chunk *chunk, unsigned int index)
 static int vmap_snapshot(struct cmad_chunk *chunk, unsigned int index,
 			 struct cmad_vmap *map, struct page **pages)
 {
-	const unsigned long *entries = chunk->entries;
 	unsigned int breaks = 0, end = index, first = index, i;
+	const unsigned long *entries;
 	unsigned long share;
 
 	if (!cmad_chunk_change_begin(chunk))
 		return -EBUSY;
+	entries = chunk->entries;
+	if (!entries) {	/* evicted meanwhile, and made anew for a huge page */
+		cmad_chunk_change_end(chunk);
+		return -EINVAL;
+	}
 	map->changes = chunk->changes;
 	while (first && entries[first - 1] & CMAD_ENTRY_READ)
 		first--;

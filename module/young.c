@@ -52,9 +52,11 @@ void cmad_young_hand_over(struct cmad_chunk *chunk)
 	unsigned long page;
 
 	lockdep_assert_held_write(&chunk->lock);
+	if (!chunk->entries && !chunk->whole)
+		return;
 	/* Most may have no entry. */
 	for (page = 0; page < CMAD_CHUNK_PAGES; page++) {
-		unsigned long entry = chunk->entries[page];
+		unsigned long entry = cmad_entry(chunk, page);
 
 		if (entry & CMAD_ENTRY_READ && test_bit(page, chunk->young))
 			mark_page_accessed(virt_to_page(entry & PAGE_MASK));
