@@ -24,12 +24,18 @@ enum class Change { Discards, Unmaps, ReplacesIt, ProtectsIt, HidesIt, StoresAft
 const char *name_of(Change change)
 {
   switch (change) {
-  case Change::Discards: return "Discards";
-  case Change::Unmaps: return "Unmaps";
-  case Change::ReplacesIt: return "ReplacesIt";
-  case Change::ProtectsIt: return "ProtectsIt";
-  case Change::HidesIt: return "HidesIt";
-  case Change::StoresAfterFork: return "StoresAfterFork";
+  case Change::Discards:
+    return "Discards";
+  case Change::Unmaps:
+    return "Unmaps";
+  case Change::ReplacesIt:
+    return "ReplacesIt";
+  case Change::ProtectsIt:
+    return "ProtectsIt";
+  case Change::HidesIt:
+    return "HidesIt";
+  case Change::StoresAfterFork:
+    return "StoresAfterFork";
   }
   return "";
 }
@@ -39,7 +45,8 @@ void make_huge(uintptr_t base, size_t length, int advice = MADV_HUGEPAGE)
   renew(base, length);
   madvise(reinterpret_cast<void *>(base), length, advice);
   for (size_t at = 0; at < length; at += page)
-    *reinterpret_cast<volatile uint8_t *>(base + at) = static_cast<uint8_t>(1 + at / page);
+    *reinterpret_cast<volatile uint8_t *>(base + at) =
+        static_cast<uint8_t>(1 + at / page);
 }
 
 void change_part(Change change, uintptr_t address, size_t length)
@@ -47,11 +54,21 @@ void change_part(Change change, uintptr_t address, size_t length)
   void *memory = reinterpret_cast<void *>(address);
   const pid_t self = getpid();
   switch (change) {
-  case Change::Discards: madvise(memory, length, MADV_DONTNEED); break;
-  case Change::Unmaps: unmap(address, length); break;
-  case Change::ReplacesIt: renew(address, length); break;
-  case Change::ProtectsIt: protect(address, length, PROT_READ); break;
-  case Change::HidesIt: protect(address, length, PROT_NONE); break;
+  case Change::Discards:
+    madvise(memory, length, MADV_DONTNEED);
+    break;
+  case Change::Unmaps:
+    unmap(address, length);
+    break;
+  case Change::ReplacesIt:
+    renew(address, length);
+    break;
+  case Change::ProtectsIt:
+    protect(address, length, PROT_READ);
+    break;
+  case Change::HidesIt:
+    protect(address, length, PROT_NONE);
+    break;
   case Change::StoresAfterFork:
     if (fork() == 0) {
       die_with(self);
@@ -128,8 +145,9 @@ TEST_P(HugePart, IsWhatItIsToTheOwner)
   const size_t pages = huge_page / page;
   start(Kind::TransparentHuge, length);
   const Mapping mapping = whole(PROT_READ | PROT_WRITE, length);
-  for (const Part part : {Part{0, 1}, Part{pages - 1, 1}, Part{pages / 5, 24},
-                          Part{pages / 2, pages / 2}, Part{0, pages}, Part{pages - 1, 2}}) {
+  for (const Part part :
+       {Part{0, 1}, Part{pages - 1, 1}, Part{pages / 5, 24}, Part{pages / 2, pages / 2},
+        Part{0, pages}, Part{pages - 1, 2}}) {
     SCOPED_TRACE(testing::Message() << part.count << " pages from " << part.first);
     owner->call([=, base = base]() -> long {
       make_huge(base, length);
