@@ -202,7 +202,7 @@ fuzz: user ## the fuzzer for as long as one likes, keeping what it finds (FUZZ='
 	@tests/fuzz/run --keep $(FUZZ)
 
 ##@ Measure
-.PHONY: bench-native bench-model bench-cost bench-uml bench-charts pictures
+.PHONY: bench-native bench-model bench-cost bench-uml bench-mpi bench-charts pictures
 bench-native: user ## copies timed on this machine and the kernel it runs, and the ceiling that memcpy sets (BENCH='--place all')
 	@scripts/setup build bench
 	@mkdir -p build/bench
@@ -220,10 +220,15 @@ bench-uml: user ## copies timed natively, with the module in User Mode Linux
 	@scripts/setup build demo bench
 	@bench/uml/run
 
-bench-charts: ## the charts and speed tables of README and docs/performance.md, from the last runs' figures, which docs/bench keeps
+bench-mpi: user ## MPI's messages and reductions on every transport, natively and in User Mode Linux, with tables and charts
+	@scripts/setup build demo matrix openmpihost bench
+	@bench/mpi/run
+	@$(MAKE) bench-charts
+
+bench-charts: ## the charts and speed tables of README, docs/performance.md and docs/mpi.md, from the last runs' figures, which docs/bench keeps
 	@scripts/setup bench
 	@mkdir -p build/bench docs/bench
-	@find build/bench -maxdepth 1 '(' -name 'model-*.json' -o -name uml.json ')' -exec cp --update -t docs/bench {} +
+	@find build/bench -maxdepth 1 '(' -name 'model-*.json' -o -name uml.json -o -name mpi.json ')' -exec cp --update -t docs/bench {} +
 	@bench/charts
 	@bench/table
 

@@ -14,7 +14,8 @@ def load(path):
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        make = "bench-uml" if path.stem == "uml" else f"bench-model KERNEL={path.stem.removeprefix('model-')}"
+        make = (f"bench-{path.stem}" if path.stem in ("uml", "mpi")
+                else f"bench-model KERNEL={path.stem.removeprefix('model-')}")
         sys.exit(f"bench: {path} is not there\n  remedy: make {make}, then make bench-charts")
 
 
@@ -34,6 +35,11 @@ def unit_of(row):
 
 def by_key(rows):
     return {(row["case"], row["mechanism"]): cost(row) for row in rows}
+
+
+def table(head, rows):
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines) + "\n"
 
 
 def cells(costs, case, columns, segments):

@@ -13,8 +13,11 @@
 
 #include "compat/tables.h"
 
-/* Where the hardware sets it by an atomic operation, as we clear it. */
-#if defined(CONFIG_X86_64)
+/*
+ * Where the hardware sets it by an atomic operation, as we clear it. User Mode
+ * Linux, which calls itself x86-64 too, has none.
+ */
+#if defined(CONFIG_X86_64) && !defined(CONFIG_UML)
 #define CMAD_ACCESSED_BIT _PAGE_BIT_ACCESSED
 #elif defined(CONFIG_ARM64)
 #define CMAD_ACCESSED_BIT ilog2(PTE_AF)
