@@ -122,7 +122,7 @@ static bool chunk_revoke(struct cmad_chunk *chunk, unsigned long first,
 	lockdep_assert_held_write(&chunk->lock);
 	cmad_vmap_drop(chunk);
 	if (!chunk->entries) {
-		chunk->whole &= ~(CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
+		chunk->whole &= ~CMAD_ENTRY_RIGHTS;
 		if (!chunk->mapped)
 			chunk->whole = 0;
 		return chunk->whole;
@@ -133,7 +133,7 @@ static bool chunk_revoke(struct cmad_chunk *chunk, unsigned long first,
 		return false;
 	}
 	for (; nr--; entry++) {
-		*entry &= ~(CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
+		*entry &= ~CMAD_ENTRY_RIGHTS;
 		mapped |= *entry != 0;
 	}
 	return mapped;

@@ -33,6 +33,7 @@
  */
 #define CMAD_ENTRY_READ 1UL
 #define CMAD_ENTRY_WRITE 2UL
+#define CMAD_ENTRY_RIGHTS (CMAD_ENTRY_READ | CMAD_ENTRY_WRITE)
 
 /**
  * struct cmad_chunk - the translations of 2 MB of a space
@@ -159,12 +160,6 @@ void cmad_vmap_init(struct cmad_chunk *chunk);
 void cmad_vmap_drop(struct cmad_chunk *chunk);
 void cmad_vmap_widen(struct cmad_chunk *chunk, unsigned int index);
 void cmad_vmap_build(struct cmad_space *space, unsigned long addr);
-
-/* The rights that @chunk, whose lock is held, gives to all of a huge page. */
-static inline unsigned long cmad_whole_rights(const struct cmad_chunk *chunk)
-{
-	return chunk->whole & (CMAD_ENTRY_READ | CMAD_ENTRY_WRITE);
-}
 
 /*
  * Where @len bytes at @offset of @chunk, whose lock is held, are in a vmap, or

@@ -106,6 +106,12 @@ static __always_inline bool cmad_peer_is_copied(u32 type)
 	       type == CMA_PEER_PUBLISHED;
 }
 
+/* Of those: whether it is a pid, as verdicts are kept by. */
+static __always_inline bool cmad_peer_is_pid(u32 type)
+{
+	return type != CMA_PEER_PIDFD && type != CMA_PEER_HANDLE;
+}
+
 /* peer.c: a reference on the pid, or an ERR_PTR */
 struct pid *cmad_peer_pid(u32 type, s32 id);
 

@@ -35,7 +35,7 @@ grant_peek(struct cmad_file *cf, const struct cma_ioc_copy *args)
 	if (args->peer_type == CMA_PEER_HANDLE)
 		return cmad_handle_peek(cf, args->peer);
 	/* A handle allows no more than its file; a verdict knows no file. */
-	if (args->peer_type == CMA_PEER_PIDFD ||
+	if (!cmad_peer_is_pid(args->peer_type) ||
 	    !(cf->access & cmad_copy_access(args)))
 		return NULL;
 	/* Tasks and their credentials want to be looked at under this one. */
@@ -238,8 +238,8 @@ static noinline bool copy_try_more(struct cmad_file *cf,
 {
 	if (!*grantp)
 		*grantp = grant_hold(cf, args);
-	if (!*grantp && args->peer_type != CMA_PEER_HANDLE &&
-	    args->peer_type != CMA_PEER_PIDFD && cf->access & cmad_copy_access(args) &&
+	if (!*grantp && cmad_peer_is_pid(args->peer_type) &&
+	    cf->access & cmad_copy_access(args) &&
 	    copy_refreshed(cf, args, grantp))
 		return true;
 	if (!*grantp || !copy_uncached(cf, args, *grantp))

@@ -80,7 +80,7 @@ static void clear_revoked(struct cmad_chunk *chunk, unsigned long first,
 	unsigned long *entry = NULL, *end = NULL;
 
 	down_write(&chunk->lock);
-	if (nr == CMAD_CHUNK_PAGES && !cmad_whole_rights(chunk))
+	if (nr == CMAD_CHUNK_PAGES && !(chunk->whole & CMAD_ENTRY_RIGHTS))
 		chunk->whole = 0;
 	/* Eviction may have freed them since: then nothing was mapped any more. */
 	if (chunk->entries) {
@@ -88,7 +88,7 @@ static void clear_revoked(struct cmad_chunk *chunk, unsigned long first,
 		end = entry + nr;
 	}
 	for (; entry < end; entry++)
-		if (!(*entry & (CMAD_ENTRY_READ | CMAD_ENTRY_WRITE)))
+		if (!(*entry & CMAD_ENTRY_RIGHTS))
 			*entry = 0;
 	/* A fault comes to this lock with its view in the tree. */
 	if (!READ_ONCE(chunk->space->views.rb_root.rb_node))
