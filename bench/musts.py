@@ -95,8 +95,7 @@ def judge(kernel, rows, complete):
     met, missed = 0, []
     costs = by_key(rows)
     for must in (must for must in MUSTS if kernel in must.kernels.split()):
-        judged = [row for row in rows if row.get("known", True) == must.known and fnmatch.fnmatchcase(row["case"], must.case)
-                  and fnmatch.fnmatchcase(row["mechanism"], must.mechanism)]
+        judged = [row for row in rows if row.get("known", True) == must.known and names(must, row)]
         if complete and not judged:
             missed.append(f"{must.case}: {must.mechanism} was not measured")
         for row in judged:
@@ -112,8 +111,11 @@ def judge(kernel, rows, complete):
 
 def has_ratio(kernel, row):
     """Whether a line that names this row's case tells how many times fewer it takes."""
-    return any(must.times and must.case != "*" and kernel in must.kernels.split() and fnmatch.fnmatchcase(row["case"], must.case)
-               and fnmatch.fnmatchcase(row["mechanism"], must.mechanism) for must in MUSTS)
+    return any(must.times and must.case != "*" and kernel in must.kernels.split() and names(must, row) for must in MUSTS)
+
+
+def names(must, row):
+    return fnmatch.fnmatchcase(row["case"], must.case) and fnmatch.fnmatchcase(row["mechanism"], must.mechanism)
 
 
 def few_of(row):
