@@ -35,36 +35,22 @@ protected:
 
 TEST_F(WindowFailNth, Create)
 {
-  cma_ioc_window_create request{};
-  const Path path = {
-      .prepare =
-          [&] {
-            // This process is not known yet, either.
-            device_.emplace();
-            request = any();
-          },
-      .call = [&] { return device_->call(CMA_IOC_WINDOW_CREATE, &request); },
-      .check = [&](Outcome) { EXPECT_EQ(destroy(request.window), gives(0)); },
-  };
-  EXPECT_GT(sweep(path), 0U);
-  starve(path, Without::Fails);
-}
-
-TEST_F(WindowFailNth, Publish)
-{
-  cma_ioc_window_create request{};
-  const Path path = {
-      .prepare =
-          [&] {
-            device_.emplace();
-            request = any();
-            request.flags = CMA_WINDOW_PUBLISH;
-          },
-      .call = [&] { return device_->call(CMA_IOC_WINDOW_CREATE, &request); },
-      .check = [&](Outcome) { EXPECT_EQ(destroy(request.window), gives(0)); },
-  };
-  EXPECT_GT(sweep(path), 0U);
-  starve(path, Without::Fails);
+  for (const uint32_t flags : {0U, uint32_t{CMA_WINDOW_PUBLISH}}) {
+    cma_ioc_window_create request{};
+    const Path path = {
+        .prepare =
+            [&] {
+              // This process is not known yet, either.
+              device_.emplace();
+              request = any();
+              request.flags = flags;
+            },
+        .call = [&] { return device_->call(CMA_IOC_WINDOW_CREATE, &request); },
+        .check = [&](Outcome) { EXPECT_EQ(destroy(request.window), gives(0)); },
+    };
+    EXPECT_GT(sweep(path), 0U);
+    starve(path, Without::Fails);
+  }
 }
 
 TEST_F(WindowFailNth, OpenPublished)

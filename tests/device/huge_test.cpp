@@ -88,23 +88,20 @@ protected:
     if (!has_huge_pages())
       GTEST_SKIP() << "this system has no TransparentHuge memory";
   }
-  /// One byte of the owner's, read by one way.
-  Outcome read(Route route, size_t offset, uint8_t &byte) const
+  /// Copies bytes between the test's and the owner's memory, by one way.
+  Outcome by(Route route, bool write, uint8_t *bytes, size_t offset, size_t length) const
   {
-    const iovec local = {&byte, 1};
-    const iovec remote = segment(base + offset, 1);
+    const iovec local = {bytes, length};
+    const iovec remote = segment(base + offset, length);
     return run(device, route, {owner->pid(), -1, handle},
-               {false, &local, 1, &remote, 1, 0});
+               {write, &local, 1, &remote, 1, 0});
   }
   /// Copies all of it, as often as it takes until the cache has it.
   void use_all(size_t length)
   {
     std::vector<uint8_t> bytes(length);
-    const iovec local = segment(reinterpret_cast<uintptr_t>(bytes.data()), length);
-    const iovec remote = segment(base, length);
     for (const bool write : {false, true, false})
-      ASSERT_EQ(run(device, Route::Handle, {owner->pid(), -1, handle},
-                    {write, &local, 1, &remote, 1, 0}),
+      ASSERT_EQ(by(Route::Handle, write, bytes.data(), 0, length),
                 gives(static_cast<int64_t>(length)));
   }
 };
@@ -116,20 +113,16 @@ protected:
   {
     uint8_t expected = 0;
     uint8_t got = 0;
-    const Outcome outcome = read(Route::Syscall, offset, expected);
-    EXPECT_EQ(read(Route::Handle, offset, got), outcome);
+    const Outcome outcome = by(Route::Syscall, false, &expected, offset, 1);
+    EXPECT_EQ(by(Route::Handle, false, &got, offset, 1), outcome);
     EXPECT_EQ(got, expected);
     EXPECT_EQ(mapping.load(offset), outcome == gives(1) ? expected : Mapping::bus);
   }
   /// The same of a store, which is left in place.
   void compare_store(const Mapping &mapping, size_t offset, uint8_t value) const
   {
-    const iovec local = {&value, 1};
-    const iovec remote = segment(base + offset, 1);
-    const Call call = {true, &local, 1, &remote, 1, 0};
-    const Target target = {owner->pid(), -1, handle};
-    const Outcome outcome = run(device, Route::Syscall, target, call);
-    EXPECT_EQ(run(device, Route::Handle, target, call), outcome);
+    const Outcome outcome = by(Route::Syscall, true, &value, offset, 1);
+    EXPECT_EQ(by(Route::Handle, true, &value, offset, 1), outcome);
     value++;
     EXPECT_EQ(mapping.store(offset, value), outcome == gives(1));
     if (outcome == gives(1)) {
