@@ -53,6 +53,7 @@ struct operand {
 /**
  * struct reduction - a reduction under way
  * @vector: does the arithmetic
+ * @vectors: for cmad_vector_begin()
  * @local: address of the caller's first element
  * @out: of the first result
  * @length: bytes that there are of all operands
@@ -67,6 +68,7 @@ struct operand {
  */
 struct reduction {
 	cmad_vector_fn *vector;
+	struct cmad_vector_state vectors;
 	unsigned long local;
 	unsigned long out;
 	u64 length;
@@ -352,9 +354,9 @@ static void reduce_step(struct reduction *red)
 	cmad_step_begin();
 	locked = lock_operands(red);
 	if (locked) {
-		cmad_vector_begin();
+		cmad_vector_begin(&red->vectors);
 		reduce_chunks(red);
-		cmad_vector_end();
+		cmad_vector_end(&red->vectors);
 		account(red, begin);
 		unlock_operands(red, red->nr);
 	}

@@ -182,7 +182,7 @@ INSNS(FUNCTION)
 
 #define BITWISE(op) [CMA_REDUCE_INT8 ... CMA_REDUCE_UINT64] = run_##op
 
-cmad_vector_fn *const cmad_avx2[CMA_REDUCE_BXOR + 1]
+cmad_vector_fn *const cmad_vectors[CMA_REDUCE_BXOR + 1]
 			       [CMA_REDUCE_DOUBLE + 1] = {
 	[CMA_REDUCE_SUM] = {
 		INTEGERS(vpadd, b, 8), INTEGERS(vpadd, w, 16),

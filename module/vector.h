@@ -2,7 +2,7 @@
 /*
  * Arithmetic on vectors, for reductions: what one instruction of the processor's
  * does to each element, and nothing else, so that the objects that use vector
- * registers (reduce_avx2.c) hold no other code.
+ * registers (reduce_avx2.c, reduce_neon.c) hold no other code.
  */
 #ifndef CMAD_VECTOR_H
 #define CMAD_VECTOR_H
@@ -22,8 +22,11 @@ typedef unsigned long cmad_vector_fn(unsigned long out, unsigned long local,
 				     const unsigned long *operand,
 				     unsigned int nr, unsigned long len);
 
-/* By operation and type; NULL where no instruction does it. */
-extern cmad_vector_fn *const cmad_avx2[CMA_REDUCE_BXOR + 1]
+/*
+ * The processor's, by operation and type; NULL where no instruction does it. Not
+ * there where cmad_has_vectors() is false for every processor (compat/vector.h).
+ */
+extern cmad_vector_fn *const cmad_vectors[CMA_REDUCE_BXOR + 1]
 				      [CMA_REDUCE_DOUBLE + 1];
 
 #endif /* CMAD_VECTOR_H */

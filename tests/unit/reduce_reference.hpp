@@ -80,6 +80,13 @@ using BitsOf =
     std::conditional_t<sizeof(T) == 2, std::uint16_t,
                        std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
 
+// Where the processor chooses between two NaNs, an emulated one may choose otherwise.
+#if defined(__x86_64__) || defined(__i386__)
+constexpr bool nans_are_sure = false;
+#else
+constexpr bool nans_are_sure = true;
+#endif
+
 // Sets the bits of a result that is not a number.
 template<typename T>
 void set_nan(T &result, const T &a, const T &b)
