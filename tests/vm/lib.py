@@ -29,7 +29,8 @@ FLAVOURS = {f"{name}-{flavour}": (KERNELS[name], f"{flavour}-amd64")
             for name in ("6.1", "6.12") for flavour in ("rt", "cloud")}
 # The same suites' kernels of other architectures: short name -> suite, flavour, and the architecture.
 FOREIGN = {"6.1-arm64": ("bookworm", "arm64", "arm64"), "6.12-arm64": ("trixie", "arm64", "arm64"),
-           "6.12-arm64-16k": ("trixie", "arm64-16k", "arm64"), "6.1-ppc64el": ("bookworm", "powerpc64le", "ppc64el")}
+           "6.12-arm64-16k": ("trixie", "arm64-16k", "arm64"), "7.2-arm64": ("forky", "arm64", "arm64"),
+           "6.1-ppc64el": ("bookworm", "powerpc64le", "ppc64el")}
 # The suite whose user space their guests have.
 USER_SUITE = "bookworm"
 # The newest kernel that any of these suites carries, each with the suite whose root builds modules for it.
