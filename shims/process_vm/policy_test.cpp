@@ -83,7 +83,7 @@ protected:
     long child = raw_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (child == 0)
       for (;;)
-        raw_syscall(SYS_pause);
+        raw_syscall(SYS_ppoll);
     return static_cast<pid_t>(child);
   }
 };

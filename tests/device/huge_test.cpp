@@ -75,8 +75,10 @@ void change_part(Change change, uintptr_t address, size_t length)
       pause();
       _exit(0);
     }
-    for (size_t at = 0; at < length; at += page)
-      *reinterpret_cast<volatile uint8_t *>(address + at) ^= 0xa5;
+    for (size_t at = 0; at < length; at += page) {
+      auto *const byte = reinterpret_cast<volatile uint8_t *>(address + at);
+      *byte = *byte ^ 0xa5;
+    }
     break;
   }
 }
