@@ -25,7 +25,7 @@ deb_suites := bookworm trixie
 # Of the time that each scenario of the stress tests takes, and each device test that tries as often as fits into a
 # time; make check needs less, and so does check-all, which has the same tests on five kernels.
 SCALE ?= 1
-check-all: SCALE = 0.6
+check-all: SCALE = 0.4
 
 # What the targets of several parts run, for scripts/tally, with the SCALE of what stands behind it. Two parts run at
 # a time: what takes longest stands first, so that it is not one part alone that is waited for in the end.

@@ -5,9 +5,11 @@
  * byte's page is not there. The system call is held to the same model, so
  * that the model is not the author's invention.
  *
- * CMA_TEST_SEED=n repeats a run, CMA_TEST_ROUNDS=n sets its length.
+ * CMA_TEST_SEED=n repeats a run, CMA_TEST_ROUNDS=n sets its length, which else time
+ * may shorten (rounds.hpp).
  */
 #include "support/helper.hpp"
+#include "support/rounds.hpp"
 #include "support/twin.hpp"
 
 #include <algorithm>
@@ -84,7 +86,9 @@ Outcome model(const Request &request, Side &local, Side &remote)
 class Random : public testing::Test {
 protected:
   const unsigned long seed = from_environment("CMA_TEST_SEED", 20260117);
-  const unsigned long rounds = from_environment("CMA_TEST_ROUNDS", 4000);
+  const int asked = static_cast<int>(from_environment("CMA_TEST_ROUNDS", 0));
+  const int least = asked != 0 ? asked : 500;
+  const int most = asked != 0 ? asked : 4000;
   std::mt19937_64 random{seed};
   Twin twin{size, size};
 
@@ -162,11 +166,11 @@ protected:
 TEST_F(Random, VectorsAgainstTheModel)
 {
   static_assert(pages <= 32);
-  std::cout << "CMA_TEST_SEED=" << seed << " CMA_TEST_ROUNDS=" << rounds << "\n";
+  std::cout << "CMA_TEST_SEED=" << seed << " CMA_TEST_ROUNDS=" << most << "\n";
   const Route routes[] = {Route::Pid,       Route::Handle, Route::Syscall,
                           Route::PidStrict, Route::Pidfd,  Route::Published,
                           Route::Handle};
-  for (unsigned long round = 0; round < rounds; round++) {
+  for (const int round : Rounds(least, most, std::chrono::seconds(10))) {
     if (round % 8 == 0)
       arrange();
     const Route route = routes[below(std::size(routes))];
