@@ -14,7 +14,7 @@
  */
 #include "compat/vector.h"
 
-#ifdef CMAD_USES_NEON
+#ifdef CMAD_HAVE_NEON
 #include <asm/asm-extable.h>
 #include <asm/uaccess.h>
 
@@ -28,7 +28,6 @@ LANES(lanes_s16, s16);
 LANES(lanes_u16, u16);
 LANES(lanes_s32, s32);
 LANES(lanes_u32, u32);
-LANES(lanes_s64, s64);
 LANES(lanes_u64, u64);
 LANES(lanes_f32, float);
 LANES(lanes_f64, double);

@@ -11,10 +11,6 @@
 #include "../vector.h"
 #include "probed.h"
 
-#if defined(CMAD_HAVE_NEON) || defined(CMAD_HAVE_NEON_STATE)
-#define CMAD_USES_NEON
-#endif
-
 #ifdef CMAD_HAVE_NEON_STATE
 #include <asm/fpsimd.h>
 
@@ -49,7 +45,7 @@ static inline void cmad_vector_end(struct cmad_vector_state *state)
 {
 	kernel_fpu_end();
 }
-#elif defined(CMAD_USES_NEON)
+#elif defined(CMAD_HAVE_NEON)
 #include <asm/barrier.h>
 #include <asm/neon.h>
 #include <asm/sysreg.h>
