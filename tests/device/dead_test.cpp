@@ -5,9 +5,11 @@
  */
 #include "support/mapping.hpp"
 #include "support/peer.hpp"
+#include "support/rounds.hpp"
 #include "support/twin.hpp"
 #include "support/window.hpp"
 
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <functional>
@@ -195,7 +197,7 @@ TEST_F(Dead, LeaveNoAddressSpaceToTheirWindows)
 TEST_F(Dead, AreNotTakenForTheLiving)
 {
   std::vector<int32_t> old;
-  for (int round = 0; round < 3; round++) {
+  for ([[maybe_unused]] const int round : Rounds(2, 3, std::chrono::seconds(10))) {
     std::vector<int32_t> handles;
     Own theirs{};
     expect_given_back([&](pid_t pid) {

@@ -5,16 +5,19 @@
  * call's; with CMA_COPY_REPORT the device names the place.
  */
 #include "support/parameter.hpp"
+#include "support/rounds.hpp"
 #include "support/twin.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <utility>
 
 namespace cma_test {
 namespace {
 
-constexpr size_t pages = 6;
+constexpr int pages = 6;
 const size_t size = pages * page;
 constexpr uint64_t untouched = 0x5a5a5a5a;
 
@@ -127,26 +130,35 @@ protected:
   }
 };
 
+/// Every page with every blemish; where that takes long, every page with one at least.
+constexpr int places = 4 * pages;
+Rounds rounds()
+{
+  return {pages, places, std::chrono::seconds(20)};
+}
+std::pair<size_t, Blemish> place(int round)
+{
+  return {round % pages, static_cast<Blemish>((round + round / pages) % 4)};
+}
+
 TEST_F(Hole, RemoteAtEveryPage)
 {
-  for (const Blemish blemish :
-       {Blemish::Unmapped, Blemish::NoAccess, Blemish::ReadOnly, Blemish::WriteOnly})
-    for (size_t number = 0; number < pages; number++) {
-      SCOPED_TRACE(testing::Message() << "page " << number << " " << name_of(blemish));
-      spoil_remote(number, blemish);
-      every_cut(CMA_FAULT_REMOTE);
-    }
+  for (const int round : rounds()) {
+    const auto [number, blemish] = place(round);
+    SCOPED_TRACE(testing::Message() << "page " << number << " " << name_of(blemish));
+    spoil_remote(number, blemish);
+    every_cut(CMA_FAULT_REMOTE);
+  }
 }
 
 TEST_F(Hole, LocalAtEveryPage)
 {
-  for (const Blemish blemish :
-       {Blemish::Unmapped, Blemish::NoAccess, Blemish::ReadOnly, Blemish::WriteOnly})
-    for (size_t number = 0; number < pages; number++) {
-      SCOPED_TRACE(testing::Message() << "page " << number << " " << name_of(blemish));
-      spoil_local(number, blemish);
-      every_cut(CMA_FAULT_LOCAL);
-    }
+  for (const int round : rounds()) {
+    const auto [number, blemish] = place(round);
+    SCOPED_TRACE(testing::Message() << "page " << number << " " << name_of(blemish));
+    spoil_local(number, blemish);
+    every_cut(CMA_FAULT_LOCAL);
+  }
 }
 
 TEST_F(Hole, WhereAFewBytesGoWithoutTheCache)

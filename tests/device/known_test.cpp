@@ -149,8 +149,8 @@ TEST_F(Known, ARefusedPeerIsAskedAboutAgain)
 
 TEST(KnownMany, EachIsKnown)
 {
-  constexpr size_t size = 700;
-  const ManyPeers peers(size);
+  const ManyPeers peers(Rounds(200, 700, std::chrono::seconds(25)));
+  const size_t size = peers.size();
   const Device device;
   for (size_t i = 0; i < size; i++)
     ASSERT_EQ(read_word(device, peers[i]), gives(peers.word_of(i)));

@@ -4,6 +4,7 @@
  * The many bytes are a few of them many times over, so that they need no
  * memory.
  */
+#include "support/rounds.hpp"
 #include "support/twin.hpp"
 
 #include <algorithm>
@@ -32,20 +33,21 @@ protected:
 
 TEST_F(Limit, BytesOfOneCall)
 {
-  // Of 2 GiB at_once bytes move, as by the system call, and with the flag all. The
-  // sides differ in alignment, because an emulated machine is quicker at that.
+  // Of 2 GiB at_once bytes move, as by the system call (MAX_RW_COUNT: what it moves is
+  // looked at only where there is time), and with the flag all. The sides differ in
+  // alignment, because an emulated machine is quicker at that.
   const Request standard = {
       false, std::vector<iovec>(1024, segment(twin.local().base(), size)),
       std::vector<iovec>(1024, segment(twin.remote().at(page / 2), size)), 0};
   Request large = standard;
   large.flags = CMA_COPY_LARGE;
   EXPECT_EQ(info.max_bytes, at_once);
-  std::thread system_call(
-      [&] { EXPECT_EQ(by(Route::Syscall, standard), gives(at_once)); });
   std::thread device([&] { EXPECT_EQ(by(Route::Pid, standard), gives(at_once)); });
   EXPECT_EQ(by(Route::Handle, large), gives(1024L * size));
-  system_call.join();
   device.join();
+  if (time_scale() >= 1) {
+    EXPECT_EQ(by(Route::Syscall, standard), gives(at_once));
+  }
 }
 
 TEST_F(Limit, ManySegments)

@@ -38,7 +38,7 @@ TEST_F(Local, EndsAtTheByteBeforeAHole)
 {
   // In words, in lines, across pages: at the first try, and when all is cached.
   unmap(twin.local().at(2 * page), page);
-  for (int round = 0; round < 3; round++)
+  for ([[maybe_unused]] const int round : Rounds(2, 3, std::chrono::seconds(10)))
     for (const size_t before :
          {1, 2, 3, 5, 7, 8, 9, 15, 16, 31, 33, 63, 64, 65, 4095, 4096, 4097, 8192})
       for (const bool write : {false, true})

@@ -163,7 +163,7 @@ long discard_together(Shared &common, uintptr_t base, const Meeting &meeting)
   };
   madvise(reinterpret_cast<void *>(own), some, MADV_NOHUGEPAGE);
   long overwritten = 0;
-  for (const int round : Rounds(5, meeting.rounds, std::chrono::seconds(10))) {
+  for (const int round : Rounds(4, meeting.rounds, std::chrono::seconds(10))) {
     for (size_t i = 0; i < huge_page; i += page)
       *word_at(base + i) = shown;
     for (int wait = 0; common.last != shown && wait < 1000; wait++)
@@ -308,9 +308,9 @@ protected:
   static constexpr int processes = 8;
 
   template<class Round>
-  static void repeat(const Round &round)
+  static void repeat(const Round &round, int least = 10)
   {
-    for (const int i : Rounds(20, 300, std::chrono::seconds(10))) {
+    for (const int i : Rounds(least, 300, std::chrono::seconds(10))) {
       if (HasFailure())
         break;
       round(static_cast<uint8_t>(i % 100 + 1));
@@ -352,14 +352,14 @@ TEST_F(MapBusy, ProtectedPagesAreNotStoredToAnyMore)
 TEST_F(MapBusy, DiscardedPagesGoAndNoneIsKept)
 {
   const size_t length = 256 * page;
-  constexpr int64_t rounds = 20; // at least, each with all of it
+  constexpr int rounds = 20; // at least, each with all of it
   start(Kind::Anonymous, length);
   const Mapping mapping = whole(PROT_READ | PROT_WRITE, length);
   const uintptr_t at = base;
   const int64_t before = available();
   {
     const Busy busy(common, owner->pid(), base, processes);
-    repeat([&](uint8_t value) {
+    const auto discard_all = [&](uint8_t value) {
       owner->call([=]() -> long {
         for (size_t i = 0; i < length; i += page)
           *reinterpret_cast<volatile uint8_t *>(at + i) = value;
@@ -370,7 +370,8 @@ TEST_F(MapBusy, DiscardedPagesGoAndNoneIsKept)
       EXPECT_EQ(owner->call([=] { return discard(at, length); }), 0);
       for (const size_t i : {size_t{0}, length - page})
         ASSERT_EQ(mapping.load(i), 0);
-    });
+    };
+    repeat(discard_all, rounds);
   }
   // Not at once: the kernel has yet to free what the others used.
   const int64_t half = before - static_cast<int64_t>(rounds * length >> 11);

@@ -60,7 +60,7 @@ protected:
   {
     const uintptr_t memory = make_memory(Kind::Anonymous, size);
     *reinterpret_cast<volatile char *>(memory) = 5;
-    for (const int round : Rounds(4, 40, std::chrono::seconds(15))) {
+    for (const int round : Rounds(2, 40, std::chrono::seconds(10))) {
       SCOPED_TRACE(round);
       const Peer owner(have_many_mappings);
       Peer mapper;

@@ -6,10 +6,12 @@
  */
 #include "../unit/reduce_reference.hpp"
 #include "support/persona.hpp"
+#include "support/rounds.hpp"
 #include "support/twin.hpp"
 #include "support/window.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cma_reduce.h>
 #include <gtest/gtest.h>
 #include <memory>
@@ -292,7 +294,7 @@ TEST_F(Reduce, GoesOnAsPeersComeAndGo)
     return 0L;
   });
   size_t stopped = 0;
-  for (int round = 0; round < 40; round++)
+  for ([[maybe_unused]] const int round : Rounds(10, 40, std::chrono::seconds(10)))
     for (const Road &road : roads) {
       twin.local().put(std::vector<uint8_t>(size));
       told.first = 0;

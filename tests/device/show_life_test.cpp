@@ -152,7 +152,7 @@ TEST_F(ShowLife, NoOtherThreadLoadsWhatIsHidden)
         wrong += seen && before % 2 == 1 && turn == before;
       }
     });
-  for ([[maybe_unused]] const int round : Rounds(300, 20000, std::chrono::seconds(8))) {
+  for ([[maybe_unused]] const int round : Rounds(100, 20000, std::chrono::seconds(8))) {
     ASSERT_EQ(show(mapping, CMA_HIDE_PAGES, 3, 1), gives(0));
     turn++;
     std::this_thread::yield();
@@ -189,7 +189,7 @@ TEST_F(ShowLife, PagesThatTwoHideAreHiddenForBoth)
     while (!done)
       hide(pages - 1, 1);
   });
-  for ([[maybe_unused]] const int round : Rounds(300, 5000, std::chrono::seconds(6))) {
+  for ([[maybe_unused]] const int round : Rounds(100, 5000, std::chrono::seconds(6))) {
     wrong += show(mapping, CMA_SHOW_PAGES, 0, pages) != gives(0);
     wrong += count(mapping, 0, pages, 1) != pages;
     hide(0, pages);
@@ -216,7 +216,7 @@ TEST_F(ShowLife, TheOwnersChangesAreSeenWhilePagesComeAndGo)
       }
     });
   const uintptr_t at = base;
-  for (const int round : Rounds(200, 3000, std::chrono::seconds(8))) {
+  for (const int round : Rounds(100, 3000, std::chrono::seconds(8))) {
     const auto number = static_cast<uint8_t>(round % 250 + 1);
     owner->call([=]() -> long {
       // A child that shares the pages makes the owner's stores go elsewhere.

@@ -232,7 +232,7 @@ TEST_F(Show, NobodySeesAPageThatWasJustHidden)
         for (size_t index = 0; index < size / page; index++)
           seen += reaches(index);
     });
-  for (const int round : Rounds(500, 5000, std::chrono::seconds(10))) {
+  for (const int round : Rounds(200, 5000, std::chrono::seconds(10))) {
     const auto first = static_cast<size_t>(round) % 7;
     ASSERT_EQ(show(mapping, CMA_HIDE_PAGES, first, 2), gives(0));
     ASSERT_FALSE(reaches(first)) << round;

@@ -12,7 +12,6 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -89,7 +88,6 @@ void change(uintptr_t memory)
 /// Maps the same address of a peer and uses that, while the own memory changes.
 long map_and_change(pid_t pid, uintptr_t memory)
 {
-  constexpr long enough = 1000;
   const Device device;
   const Mapping mapping(device.fd(), open_peer(device, pid), memory, shared_size,
                         PROT_READ | PROT_WRITE);
@@ -110,7 +108,7 @@ long map_and_change(pid_t pid, uintptr_t memory)
   const Busy changer(change_own);
   const Busy another(change_own);
   const auto end = steady_clock::now() + span();
-  while (touched < enough || steady_clock::now() < end)
+  while (touched < enough(1000, 200) || steady_clock::now() < end)
     touch();
   return touched;
 }
@@ -242,12 +240,6 @@ void make_many_vmas()
     mprotect(space + 2 * i * page, page, PROT_READ);
 }
 
-/// On a debug kernel each takes more than ten seconds.
-long enough_children()
-{
-  return std::max(4L, std::lround(10 * settings().scale));
-}
-
 /// In the owner: its pages move and change, and children come that map it.
 long be_parent(Known &field)
 {
@@ -273,8 +265,8 @@ long be_parent(Known &field)
   const Busy writer([&] { write(0); });
   const Busy other_writer([&] { write(1); });
   long children = 0;
-  for (; children < enough_children() || steady_clock::now() < start + span();
-       children++) {
+  // On a debug kernel each takes more than ten seconds.
+  for (; children < enough(10, 2) || steady_clock::now() < start + span(); children++) {
     const pid_t owner = getpid();
     const pid_t child = fork();
     if (child == 0)
@@ -380,7 +372,7 @@ TEST_F(Unmapping, WhileAllLocksAreTaken)
          field_.looks.load());
   expect_all_cached();
   EXPECT_EQ(field_.wrong, 0U) << "stale bytes in a mapping";
-  EXPECT_GE(children, enough_children());
+  EXPECT_GE(children, enough(10, 2));
   EXPECT_GT(field_.moved, 0U) << "nothing changed";
   expect_no_leak();
 }

@@ -10,6 +10,8 @@
 #include "owner.hpp"
 #include "traffic.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,6 +25,13 @@ struct Settings {
   double scale = 1;       ///< of every scenario's time
 };
 Settings &settings();
+
+/// How often something is to happen, however long a slow or busy machine takes for it:
+/// less often where time is short, and a few times in any case.
+inline long enough(long times, long least)
+{
+  return std::max(least, std::lround(static_cast<double>(times) * settings().scale));
+}
 
 struct Plan {
   Kind kind = Kind::Anonymous;

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 TEST(Verdicts, SpeakOfOnePeerEach)
 {
-  ManyPeers peers(300);
+  ManyPeers peers(Rounds(200, 300, 10s));
   const Device device;
   std::atomic<size_t> others = 0;
   std::atomic<size_t> errors = 0;

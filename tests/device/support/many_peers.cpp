@@ -12,14 +12,15 @@
 
 namespace cma_test {
 
-ManyPeers::ManyPeers(size_t size)
+ManyPeers::ManyPeers(const Rounds &as_many)
     : ready_(
           static_cast<uint64_t *>(mmap(nullptr, sizeof(uint64_t), PROT_READ | PROT_WRITE,
-                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0))),
-      pids_(size)
+                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0)))
 {
-  for (size_t i = 0; i < size; i++)
-    fill(i);
+  for ([[maybe_unused]] const int i : as_many) {
+    pids_.emplace_back();
+    fill(pids_.size() - 1);
+  }
 }
 
 ManyPeers::~ManyPeers()

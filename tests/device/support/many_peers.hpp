@@ -5,19 +5,21 @@
  */
 #pragma once
 
+#include "rounds.hpp"
 #include "word.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
-#include <vector>
 
 namespace cma_test {
 
-/// They end with the object, and with the thread that made it.
+/// As many as the rounds allow. They end with the object, and with the thread that made
+/// it.
 class ManyPeers {
 public:
-  explicit ManyPeers(size_t size);
+  explicit ManyPeers(const Rounds &as_many);
   ManyPeers(const ManyPeers &) = delete;
   ManyPeers &operator=(const ManyPeers &) = delete;
   ~ManyPeers();
@@ -38,7 +40,7 @@ private:
   void fill(size_t i);
 
   volatile uint64_t *ready_;
-  std::vector<std::atomic<pid_t>> pids_;
+  std::deque<std::atomic<pid_t>> pids_; ///< which grows, and moves none
 };
 
 } // namespace cma_test
