@@ -266,7 +266,7 @@ long be_parent(Known &field)
   const Busy other_writer([&] { write(1); });
   long children = 0;
   // On a debug kernel each takes more than ten seconds.
-  for (; children < enough(10, 2) || steady_clock::now() < start + span(); children++) {
+  for (; children < enough(5, 2) || steady_clock::now() < start + span(); children++) {
     const pid_t owner = getpid();
     const pid_t child = fork();
     if (child == 0)
@@ -372,7 +372,7 @@ TEST_F(Unmapping, WhileAllLocksAreTaken)
          field_.looks.load());
   expect_all_cached();
   EXPECT_EQ(field_.wrong, 0U) << "stale bytes in a mapping";
-  EXPECT_GE(children, enough(10, 2));
+  EXPECT_GE(children, enough(5, 2));
   EXPECT_GT(field_.moved, 0U) << "nothing changed";
   expect_no_leak();
 }
