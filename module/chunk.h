@@ -140,7 +140,7 @@ struct cmad_chunk *cmad_chunk_trylock(struct cmad_space *space,
 bool cmad_chunk_publish(struct cmad_chunk *chunk);
 bool cmad_chunk_take(struct cmad_chunk *chunk);
 struct cmad_chunk *cmad_chunk_take_first(struct cmad_space *space);
-int cmad_table_init(unsigned int expected);
+int cmad_table_init(void);
 void cmad_table_exit(void);
 
 /* step.c */

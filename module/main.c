@@ -87,7 +87,7 @@ static int __init cmad_init(void)
 	rc = cmad_window_init();
 	if (rc)
 		goto exit_space;
-	rc = cmad_table_init(cmad_max_chunks);
+	rc = cmad_table_init();
 	if (rc)
 		goto exit_window;
 	rc = cmad_chunk_init();

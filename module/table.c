@@ -10,40 +10,80 @@
  * The lists of all chunks and of those of a space have the next victim first;
  * evict.c decides. cmad_chunks_lock guards them, their counts, and changes of the
  * table.
+ *
+ * The table has two to four chains for each chunk. As they become more a work item
+ * makes a larger one, which new chunks go to at once, and moves the others there,
+ * chain by chain, so that nobody waits long for the lock. Meanwhile both are
+ * looked in. A reader under RCU may lose its way on a chunk that moves, and miss
+ * one; who looks under the lock misses none.
  */
 #include <linux/hash.h>
 #include <linux/log2.h>
+#include <linux/overflow.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "chunk.h"
 
-#define TABLE_BITS_MIN 10
-#define TABLE_BITS_MAX 20
-static struct hlist_head *table;
-static unsigned int table_bits;
+/*
+ * A second chunk in a chain costs a copy of 64 B one part in 100, so that they are
+ * few: one in two, or in four, has one at all.
+ */
+#define TABLE_BITS_MIN 11
+#define TABLE_BITS_MAX 24
+
+struct chunk_table {
+	unsigned int bits;
+	struct rcu_head rcu;
+	struct hlist_head chains[];
+};
+
+/* Where chunks are added, and what is being emptied into that, or NULL. */
+static struct chunk_table __rcu *table;
+static struct chunk_table __rcu *emptied;
 
 DEFINE_SPINLOCK(cmad_chunks_lock);
 LIST_HEAD(cmad_chunks);
 unsigned int cmad_nr_chunks;
 
-static struct hlist_head *chunk_bucket(const struct cmad_space *space,
-				       unsigned long index)
+static __always_inline struct chunk_table *
+table_of(struct chunk_table __rcu *const *which)
 {
-	return &table[hash_long((unsigned long)space + index, table_bits)];
+	return rcu_dereference_check(*which, lockdep_is_held(&cmad_chunks_lock));
+}
+
+static __always_inline struct hlist_head *
+chunk_chain(struct chunk_table *in, const struct cmad_space *space,
+	    unsigned long index)
+{
+	return &in->chains[hash_long((unsigned long)space + index, in->bits)];
+}
+
+static __always_inline struct cmad_chunk *
+chain_find(struct chunk_table *in, const struct cmad_space *space,
+	   unsigned long index)
+{
+	struct cmad_chunk *chunk;
+
+	hlist_for_each_entry_rcu(chunk, chunk_chain(in, space, index), node,
+				 lockdep_is_held(&cmad_chunks_lock))
+		if (chunk->index == index && chunk->space == space)
+			return chunk;
+	return NULL;
 }
 
 /* Under RCU, and good under it. */
 static __always_inline struct cmad_chunk *
 chunk_find(const struct cmad_space *space, unsigned long index)
 {
-	struct cmad_chunk *chunk;
+	struct cmad_chunk *chunk = chain_find(table_of(&table), space, index);
+	struct chunk_table *old;
 
-	hlist_for_each_entry_rcu(chunk, chunk_bucket(space, index), node,
-				 lockdep_is_held(&cmad_chunks_lock))
-		if (chunk->index == index && chunk->space == space)
-			return chunk;
-	return NULL;
+	if (likely(chunk))
+		return chunk;
+	old = table_of(&emptied);
+	return old ? chain_find(old, space, index) : NULL;
 }
 
 /* The chunk at @index, or NULL. Under RCU, and good under it. */
@@ -102,6 +142,63 @@ static void chunks_change(struct cmad_space *space, int by)
 	WRITE_ONCE(cmad_nr_chunks, cmad_nr_chunks + by);
 }
 
+static struct chunk_table *table_alloc(unsigned int bits)
+{
+	struct chunk_table *new = kvzalloc(struct_size(new, chains, BIT(bits)),
+					   CMAD_GFP_CACHE);
+
+	if (new)
+		new->bits = bits;
+	return new;
+}
+
+/* Nothing else changes which tables there are. */
+static void table_grow(struct work_struct *work)
+{
+	struct chunk_table *old = rcu_dereference_protected(table, true), *new;
+	unsigned int nr = READ_ONCE(cmad_nr_chunks);
+	unsigned int bits = order_base_2(nr) + 2;
+	struct cmad_chunk *chunk;
+	struct hlist_node *next;
+	unsigned long i;
+
+	bits = min_t(unsigned int, bits, TABLE_BITS_MAX);
+	new = bits > old->bits ? table_alloc(bits) : NULL;
+	if (!new)
+		return;
+	spin_lock(&cmad_chunks_lock);
+	rcu_assign_pointer(emptied, old);
+	rcu_assign_pointer(table, new);
+	spin_unlock(&cmad_chunks_lock);
+	for (i = 0; i < BIT(old->bits); i++) {
+		spin_lock(&cmad_chunks_lock);
+		hlist_for_each_entry_safe(chunk, next, &old->chains[i], node) {
+			hlist_del_rcu(&chunk->node);
+			hlist_add_head_rcu(&chunk->node,
+					   chunk_chain(new, chunk->space,
+						       chunk->index));
+		}
+		spin_unlock(&cmad_chunks_lock);
+		cond_resched();
+	}
+	/* Nobody looks in there under the lock any more. */
+	spin_lock(&cmad_chunks_lock);
+	RCU_INIT_POINTER(emptied, NULL);
+	spin_unlock(&cmad_chunks_lock);
+	kvfree_rcu(old, rcu);
+}
+
+static DECLARE_WORK(table_work, table_grow);
+
+/* cmad_chunks_lock is held. */
+static void table_grow_when_full(void)
+{
+	unsigned int bits = table_of(&table)->bits;
+
+	if (cmad_nr_chunks > BIT(bits) / 2 && bits < TABLE_BITS_MAX)
+		schedule_work(&table_work);
+}
+
 /* Make it known, unless somebody else was quicker with the same. */
 bool cmad_chunk_publish(struct cmad_chunk *chunk)
 {
@@ -112,10 +209,12 @@ bool cmad_chunk_publish(struct cmad_chunk *chunk)
 	first = !chunk_find(space, chunk->index);
 	if (first) {
 		hlist_add_head_rcu(&chunk->node,
-				   chunk_bucket(space, chunk->index));
+				   chunk_chain(table_of(&table), space,
+					       chunk->index));
 		list_add_tail(&chunk->all, &cmad_chunks);
 		list_add_tail(&chunk->sibling, &space->siblings);
 		chunks_change(space, 1);
+		table_grow_when_full();
 	}
 	spin_unlock(&cmad_chunks_lock);
 	return first;
@@ -149,17 +248,17 @@ out:
 	return chunk;
 }
 
-/* As many buckets as chunks are @expected. */
-int __init cmad_table_init(unsigned int expected)
+int __init cmad_table_init(void)
 {
-	table_bits = clamp(order_base_2(expected), TABLE_BITS_MIN,
-			   TABLE_BITS_MAX);
-	table = kvcalloc(BIT(table_bits), sizeof(*table), GFP_KERNEL);
-	return table ? 0 : -ENOMEM;
+	struct chunk_table *first = table_alloc(TABLE_BITS_MIN);
+
+	RCU_INIT_POINTER(table, first);
+	return first ? 0 : -ENOMEM;
 }
 
 /* All spaces are gone, and their chunks with them. */
 void cmad_table_exit(void)
 {
-	kvfree(table);
+	cancel_work_sync(&table_work);
+	kvfree(rcu_dereference_protected(table, true));
 }

@@ -5,16 +5,20 @@
  */
 #include "scenario.hpp"
 #include "system.hpp"
+#include "use.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <string>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace cma_test {
 namespace {
@@ -210,6 +214,12 @@ TEST(Bound, PeersOfAClosedFile)
                    .exceeds(before, processes, 2 * processes));
 }
 
+void load_again()
+{
+  ASSERT_EQ(system("modprobe -r cma"), 0) << "something still holds the module";
+  ASSERT_EQ(system("modprobe cma && chmod 0666 /dev/cma"), 0);
+}
+
 TEST(Bound, UnloadsAfterUse)
 {
   Plan plan = busy;
@@ -219,9 +229,66 @@ TEST(Bound, UnloadsAfterUse)
       Scenario scenario(plan);
       scenario.run();
     }
-    ASSERT_EQ(system("modprobe -r cma"), 0) << "something still holds the module";
-    ASSERT_EQ(system("modprobe cma && chmod 0666 /dev/cma"), 0);
+    ASSERT_NO_FATAL_FAILURE(load_again());
   }
+}
+
+/// Reads the number of each chunk, twice, so that it is cached, while others read those
+/// of all before. How many reads went wrong.
+long read_more_and_more(pid_t owner, uintptr_t base, size_t chunks)
+{
+  const Device device;
+  const int32_t handle = handle_of(device, owner);
+  std::atomic<long> wrong = 0;
+  std::atomic<size_t> made = 0;
+  const auto read = [&](size_t i) {
+    uint64_t number = ~i;
+    const int64_t got =
+        read_by_handle(device, handle, reinterpret_cast<uintptr_t>(&number),
+                       base + i * chunk, sizeof(number));
+    wrong += got == sizeof(number) && number == i ? 0 : 1;
+  };
+  std::vector<std::thread> others;
+  for (size_t step : {1, 7})
+    others.emplace_back([&, step] {
+      for (size_t i = 0; made < chunks; i += step)
+        if (made > 0)
+          read(i % made);
+    });
+  while (made < chunks) {
+    read(made);
+    read(made);
+    made++;
+  }
+  for (std::thread &other : others)
+    other.join();
+  return wrong;
+}
+
+/// It is small as the module is loaded, and twice too small for as many, where there is
+/// time for them.
+TEST(Bound, EveryChunkIsFoundWhileTheirTableGrows)
+{
+  const auto chunks = static_cast<size_t>(enough(5000, 1500));
+  ASSERT_NO_FATAL_FAILURE(load_again());
+  const Setting limit = module_parameter("max_chunks", std::to_string(4 * chunks));
+  const Setting of_one =
+      module_parameter("max_chunks_per_space", std::to_string(2 * chunks));
+  const uintptr_t base = make_sparse(chunks);
+  for (size_t i = 0; i < chunks; i++)
+    *reinterpret_cast<volatile uint64_t *>(base + i * chunk) = i;
+  Peer reader;
+  const auto read_all = [=, owner = getpid()] {
+    return read_more_and_more(owner, base, chunks);
+  };
+  const Device device; // keeps what is known between the two
+  const int32_t handle = handle_of(device, getpid());
+  EXPECT_EQ(reader.call(read_all), 0);
+  const auto before = counter("fills");
+  EXPECT_EQ(reader.call(read_all), 0);
+  EXPECT_EQ(counter("fills"), before) << "a chunk was not found any more";
+  device.close(handle);
+  unmap(base, chunks * chunk);
 }
 
 } // namespace
