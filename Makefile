@@ -86,7 +86,7 @@ check-flavours: ## device and stress tests on PREEMPT_RT and cloud kernels, devi
 
 check-arch: ## device tests on another architecture, emulated (ARCH=arm64; ARCH=6.12-arm64-16k: another kernel of it)
 	@scripts/setup build demo check arch
-	@tests/arch/run $(ARCH) $(FILTER)
+	@tests/arch/run $(ARCH) --scale $(SCALE) $(FILTER)
 
 check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
 	@scripts/setup build demo check clients
