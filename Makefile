@@ -88,11 +88,11 @@ check-flavours: ## device and stress tests on PREEMPT_RT and cloud kernels, devi
 
 check-arch: ## device tests on another architecture, emulated (ARCH=arm64; ARCH=6.12-arm64-16k: another kernel of it)
 	@scripts/setup build demo check arch
-	@tests/arch/run $(ARCH) $(FILTER)
+	@tests/arch/run $(ARCH) --scale $(SCALE) $(FILTER)
 
 check-portable: ## those device tests that depend on the architecture, on arm64
 	@scripts/setup build demo check arch
-	@tests/arch/run --scale $(SCALE) arm64 '$(portable)'
+	@tests/arch/run arm64 --scale $(SCALE) '$(portable)'
 
 check-clients: user ## Open MPI, strace and stress-ng, unchanged, through /dev/cma
 	@scripts/setup build demo check clients

@@ -197,6 +197,7 @@ long meet(int fd, cma_ioc_copy &copy)
   return serve_otherwise(fd, copy, word);
 }
 
+#ifdef CMA_RAW_SYSCALL
 /* kcmp(2): "v1 is not equal to v2, but ordering information is unavailable". */
 constexpr long differ_somehow = 3;
 
@@ -219,6 +220,7 @@ constexpr long differ_somehow = 3;
   long result;
   return window_serves(fd, copy, result) && (result >= 0 || result == -EFAULT);
 }
+#endif
 
 long as_long(const void *pointer)
 {

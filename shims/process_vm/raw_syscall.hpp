@@ -10,7 +10,7 @@
 #ifndef CMA_RAW_SYSCALL_HPP
 #define CMA_RAW_SYSCALL_HPP
 
-#if defined(__x86_64__) || defined(__aarch64__)
+#if defined(__x86_64__) || defined(__aarch64__) || defined(__powerpc64__)
 #define CMA_RAW_SYSCALL 1
 #else
 #include <cerrno>
@@ -42,6 +42,24 @@ inline long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d 
                : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
                : "memory");
   return x0;
+#elif defined(__powerpc64__)
+  register long r0 asm("r0") = number;
+  register long r3 asm("r3") = a;
+  register long r4 asm("r4") = b;
+  register long r5 asm("r5") = c;
+  register long r6 asm("r6") = d;
+  register long r7 asm("r7") = e;
+  register long r8 asm("r8") = f;
+  /* A failure sets a bit of cr0, and has the errno value positive. */
+  asm volatile("sc\n\t"
+               "bns+ 1f\n\t"
+               "neg %1, %1\n"
+               "1:"
+               : "+r"(r0), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6), "+r"(r7), "+r"(r8)
+               :
+               : "r9", "r10", "r11", "r12", "cr0", "cr1", "cr5", "cr6", "cr7", "ctr",
+                 "xer", "memory");
+  return r3;
 #else
   int saved = errno;
   long result = syscall(number, a, b, c, d, e, f);

@@ -14,6 +14,7 @@
 #include <optional>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace cma_test {

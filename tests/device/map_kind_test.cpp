@@ -3,8 +3,10 @@
  * Mappings of pages that are not like others: the huge zero page, which is
  * nobody's, and hugetlb pages, which are touched as a whole.
  */
+#include "support/huge.hpp"
 #include "support/map_fixture.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <fcntl.h>
 #include <unistd.h>
@@ -44,17 +46,18 @@ protected:
 
 TEST_F(MapKind, TheHugeZeroPageIsShownAndTakenAway)
 {
+  const size_t huge = std::max(huge_page, size_of_huge_pages());
   for (const bool owner_stores : {true, false}) {
-    start(Kind::TransparentHuge, 2 * huge_page);
+    start(Kind::TransparentHuge, 2 * huge);
     if (IsSkipped())
       return;
-    const Mapping mapping = whole(PROT_READ | PROT_WRITE, 2 * huge_page);
-    for (const size_t at : {size_t{0}, huge_page}) {
+    const Mapping mapping = whole(PROT_READ | PROT_WRITE, 2 * huge);
+    for (const size_t at : {size_t{0}, huge}) {
       ASSERT_EQ(owner_byte(at), 0);
       if (!shows_huge_zero_page(at))
         GTEST_SKIP() << "this kernel gave the owner no huge zero page";
       EXPECT_EQ(mapping.load(at + page), 0);
-      EXPECT_EQ(mapping.load(at + huge_page - 1), 0);
+      EXPECT_EQ(mapping.load(at + huge - 1), 0);
       EXPECT_TRUE(shows_huge_zero_page(at));
     }
     // A store takes one away, the end of the mapping the other.

@@ -4,6 +4,7 @@
  * never touched, secret; and a caller who is his own peer. Each compared with
  * the system call.
  */
+#include "support/huge.hpp"
 #include "support/stall.hpp"
 #include "support/twin.hpp"
 
@@ -22,16 +23,13 @@
 namespace cma_test {
 namespace {
 
-/// Whether a process was given any huge page; on its wish the kernel may, and need not.
-bool has_huge_pages(pid_t pid)
+/// Room for a page of what lies on either side.
+size_t size_of(std::tuple<Kind, Kind> kinds)
 {
-  std::ifstream rollup("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  for (std::string word; rollup >> word;) {
-    long kib = 0;
-    if (word == "AnonHugePages:" && rollup >> kib)
-      return kib > 0;
-  }
-  return false;
+  const auto [here, there] = kinds;
+  const bool transparent =
+      here == Kind::TransparentHuge || there == Kind::TransparentHuge;
+  return transparent ? std::max(huge_page, size_of_huge_pages()) : huge_page;
 }
 
 class EveryKind : public testing::TestWithParam<std::tuple<Kind, Kind>> {};
@@ -39,7 +37,7 @@ class EveryKind : public testing::TestWithParam<std::tuple<Kind, Kind>> {};
 TEST_P(EveryKind, ReadAndWrite)
 {
   const auto [here, there] = GetParam();
-  constexpr size_t size = huge_page;
+  const size_t size = size_of(GetParam());
   std::optional<Twin> twin;
   try {
     twin.emplace(size, size, here, there);
@@ -48,8 +46,8 @@ TEST_P(EveryKind, ReadAndWrite)
   }
   twin->local().fill(1);
   twin->remote().fill(2);
-  if ((here == Kind::TransparentHuge && !has_huge_pages(getpid())) ||
-      (there == Kind::TransparentHuge && !has_huge_pages(twin->target().pid)))
+  if ((here == Kind::TransparentHuge && !was_given_huge_pages(getpid())) ||
+      (there == Kind::TransparentHuge && !was_given_huge_pages(twin->target().pid)))
     GTEST_SKIP() << "the kernel gave no transparent huge page";
   for (const bool write : {false, true})
     for (const size_t count : {1UL, 7UL}) {

@@ -28,6 +28,15 @@ class Vmap : public testing::Test {
 protected:
   static constexpr size_t pages = 256;
   static inline const size_t size = pages * page;
+  static inline const size_t chunk_pages = huge_page / page;
+
+  /// A mapping spares each break between two pages, which costs next to nothing where
+  /// these are large.
+  void SetUp() override
+  {
+    if (chunk_pages <= 32)
+      GTEST_SKIP() << "pages of " << page << " bytes are never mapped in one piece";
+  }
 
   /// Its pages lie in no order, and hold their number in every word.
   Peer peer;
@@ -102,7 +111,6 @@ TEST_F(Vmap, ReadsAndWritesEveryPage)
 TEST_F(Vmap, FewPagesTakeLess)
 {
   constexpr size_t few = 16;
-  constexpr size_t chunk_pages = 512;
   const size_t left = chunk_pages - memory / page % chunk_pages; // in the first chunk
   const size_t first = left < few ? left : 0;
   const int64_t before = vmaps();

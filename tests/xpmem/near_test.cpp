@@ -196,7 +196,8 @@ size_t status_of(const std::string &name)
 TEST(XpmemMany, AHundredThousandAttachments)
 {
   constexpr size_t many = 100000;
-  constexpr size_t most = 13 * 3 + 3; // of 64 MB each, and two before each
+  const size_t parts = (2 * many * page >> 26) + 1; // of 64 MB, as one mapping is
+  const size_t most = parts * 3 + 3;                // and two before each
   char *const memory = make_memory(2 * many);
   ASSERT_NE(memory, nullptr);
   Peer owner;

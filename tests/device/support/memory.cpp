@@ -2,6 +2,8 @@
 // Memory of every kind; see memory.hpp.
 #include "memory.hpp"
 
+#include "huge.hpp"
+
 #include <algorithm>
 #include <fcntl.h>
 #include <fstream>
@@ -31,21 +33,16 @@ void *to_pointer(uintptr_t address)
 /// Asks for more huge pages where too few are free; what is missing shows in mmap().
 void reserve_huge_pages(size_t count)
 {
-  const char *path = "/proc/sys/vm/nr_hugepages";
-  long now = 0;
-  long unused = 0;
-  std::ifstream meminfo("/proc/meminfo");
-  for (std::string word; meminfo >> word;) {
+  const std::string pool = "/sys/kernel/mm/hugepages/hugepages-2048kB/";
+  const auto number = [&](const char *name) {
     long value = 0;
-    if (word == "HugePages_Total:" && meminfo >> value)
-      now = value;
-    else if (word == "HugePages_Free:" && meminfo >> value)
-      unused += value;
-    else if (word == "HugePages_Rsvd:" && meminfo >> value)
-      unused -= value;
-  }
+    std::ifstream(pool + name) >> value;
+    return value;
+  };
+  const long unused = number("free_hugepages") - number("resv_hugepages");
+  const long now = number("nr_hugepages");
   if (unused < static_cast<long>(count))
-    std::ofstream(path) << now + static_cast<long>(count);
+    std::ofstream(pool + "nr_hugepages") << now + static_cast<long>(count);
 }
 
 Fd file_of(Kind kind, size_t size)
@@ -70,7 +67,7 @@ int flags_of(Kind kind)
   case Kind::TransparentHuge:
     return MAP_PRIVATE | MAP_ANONYMOUS;
   case Kind::Hugetlb:
-    return MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+    return MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT;
   case Kind::SharedAnonymous:
     return MAP_SHARED | MAP_ANONYMOUS;
   case Kind::FilePrivate:
@@ -80,17 +77,17 @@ int flags_of(Kind kind)
   }
 }
 
-/// An address range on a huge page's boundary with nothing mapped around it.
-uintptr_t free_range(size_t size)
+/// An address range on such a boundary with nothing mapped around it.
+uintptr_t free_range(size_t size, size_t boundary)
 {
-  const size_t total = size + 4 * huge_page;
+  const size_t total = size + 4 * boundary;
   void *space =
       mmap(nullptr, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (space == MAP_FAILED)
     fail("address space");
   munmap(space, total);
-  const auto start = reinterpret_cast<uintptr_t>(space) + 2 * huge_page;
-  return start / huge_page * huge_page;
+  const auto start = reinterpret_cast<uintptr_t>(space) + 2 * boundary;
+  return start / boundary * boundary;
 }
 
 /// One call on /proc/PID/mem after the other, skipping pages that refuse.
@@ -139,8 +136,11 @@ uintptr_t make_memory(Kind kind, size_t size)
   }
   if (kind == Kind::Hugetlb)
     reserve_huge_pages(size / huge_page);
-  void *memory = mmap(to_pointer(free_range(size)), size, PROT_READ | PROT_WRITE,
-                      flags | MAP_FIXED, file.get(), 0);
+  size_t boundary = huge_page;
+  if (kind == Kind::TransparentHuge)
+    boundary = std::max(boundary, size_of_huge_pages());
+  void *memory = mmap(to_pointer(free_range(size, boundary)), size,
+                      PROT_READ | PROT_WRITE, flags | MAP_FIXED, file.get(), 0);
   if (memory == MAP_FAILED)
     return 0;
   if (kind == Kind::TransparentHuge && madvise(memory, size, MADV_HUGEPAGE) < 0)
