@@ -47,10 +47,13 @@ DEFINE_SPINLOCK(cmad_chunks_lock);
 LIST_HEAD(cmad_chunks);
 unsigned int cmad_nr_chunks;
 
+/* Steps are of RCU's kind that disables preemption, faults of the other. */
 static __always_inline struct chunk_table *
 table_of(struct chunk_table __rcu *const *which)
 {
-	return rcu_dereference_check(*which, lockdep_is_held(&cmad_chunks_lock));
+	return rcu_dereference_check(*which,
+				     lockdep_is_held(&cmad_chunks_lock) ||
+				     rcu_read_lock_any_held());
 }
 
 static __always_inline struct hlist_head *
