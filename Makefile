@@ -214,8 +214,8 @@ bench-native: user ## copies timed on this machine and the kernel it runs, and t
 	@mkdir -p build/bench
 	@build/user/tools/cma bench --chart build/bench/native.svg $(BENCH)
 
-bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12: another kernel)
-	@scripts/setup build demo
+bench-model: user ## instructions per copy, in the instruction-count model (KERNEL=6.12, KERNEL=6.1-arm64: another kernel)
+	@scripts/setup build demo $(if $(findstring arm64,$(KERNEL)),arch)
 	@bench/run --kernel $(KERNEL)
 
 bench-cost: user ## what copying from a process costs its own calls, in the same model (KERNEL=6.12: another kernel)

@@ -12,13 +12,13 @@
 
 #include "bound.hpp"
 #include "idle_counter.hpp"
+#include "instructions.hpp"
 #include "measure.hpp"
 #include "mechanism.hpp"
 #include "memory.hpp"
 
 #include <sched.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -228,9 +228,9 @@ std::uint64_t count(const Case &which, const Mechanism &mechanism, const Buffer 
   }
   return least_of(kRounds, [&] {
     walk.plan(calls, which.order);
-    const auto before = __rdtsc();
+    const auto before = instructions();
     walk.go();
-    const auto work = __rdtsc() - before;
+    const auto work = instructions() - before;
     walk.prove();
     return work / calls;
   });

@@ -6,6 +6,7 @@
 
 #include "idle_counter.hpp"
 
+#include "instructions.hpp"
 #include "measure.hpp"
 
 #include <sched.h>
@@ -13,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <cerrno>
 #include <csignal>
@@ -24,8 +24,6 @@
 
 namespace bench {
 namespace {
-
-constexpr std::uint64_t kRound = 2; // instructions
 
 /// Longer than what waits for grace periods and the kernel's flushes takes turns.
 constexpr timespec kNap{.tv_sec = 0, .tv_nsec = 100'000'000};
@@ -47,7 +45,7 @@ constexpr std::uint64_t kSlack = 20'000;
   const sched_param none{.sched_priority = 0};
   if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
     _exit(1);
-  asm volatile("1: incq %0\n\tjmp 1b" : "+m"(*rounds));
+  count_up(*rounds);
   __builtin_unreachable();
 }
 
@@ -59,8 +57,7 @@ constexpr std::uint64_t kKnown = 200'000'000;
 {
   constexpr timespec later{.tv_sec = 0, .tv_nsec = kNap.tv_nsec / 2};
   nanosleep(&later, nullptr);
-  std::uint64_t left = kKnown / 2;
-  asm volatile("1: dec %0\n\tjnz 1b" : "+r"(left));
+  count_down(kKnown / 2);
   _exit(0);
 }
 
@@ -88,7 +85,7 @@ struct IdleCounter::Clock {
 
 IdleCounter::Clock IdleCounter::now() const
 {
-  return {.stamp = __rdtsc(), .rounds = *rounds_};
+  return {.stamp = instructions(), .rounds = *rounds_};
 }
 
 std::uint64_t IdleCounter::nap() const

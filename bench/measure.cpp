@@ -5,9 +5,10 @@
 
 #include "measure.hpp"
 
+#include "instructions.hpp"
+
 #include <sched.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -26,9 +27,9 @@ constexpr std::size_t kShifts = 4096;
 
 std::uint64_t count_raw(const Call &call, ssize_t &result)
 {
-  const auto before = __rdtsc();
+  const auto before = instructions();
   result = call();
-  return __rdtsc() - before;
+  return instructions() - before;
 }
 
 std::uint64_t count_nothing()
@@ -53,8 +54,7 @@ void prove_model()
   constexpr std::uint64_t kLoops = 10000;
   constexpr std::uint64_t kExpected = 2 * kLoops;
   const Call loop = [] {
-    std::uint64_t left = kLoops;
-    asm volatile("1: dec %0\n\tjnz 1b" : "+r"(left));
+    count_down(kLoops);
     return 0;
   };
   ssize_t result = 0;

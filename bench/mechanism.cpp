@@ -6,6 +6,7 @@
 #include "mechanism.hpp"
 
 #include "device.hpp"
+#include "instructions.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -87,14 +88,6 @@ Call by_process_vm(const Transfer &transfer)
     return copy(transfer.pid, transfer.local.data(), transfer.local.size(),
                 transfer.remote.data(), transfer.remote.size(), 0);
   };
-}
-
-void copy_words(void *to, const void *from, std::size_t bytes)
-{
-  std::size_t words = bytes / 8;
-  asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
-  std::size_t rest = bytes % 8;
-  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(rest) : : "memory");
 }
 
 /// The floor: the remote segments are the caller's own, both lists cut alike.

@@ -19,6 +19,7 @@ class Machine:
     options: tuple = ()
     serial: str = "ports"
     cpu: str = "max"
+    counting: str = ""  # what the processor is told besides, for the instruction-count model
     threads: str = "multi"
 
     def serial_ports(self, console, out, results):
@@ -38,7 +39,7 @@ MACHINES = {machine.debian: machine for machine in (
     # Pointer authentication as the architecture has it is slow to emulate, and not what is tested.
     Machine("arm64", "arm64", "aarch64-linux-gnu", "qemu-system-aarch64", "ttyAMA0", ("ttyS0", "ttyS1"),
             options=("-M", "virt,gic-version=3"), serial="pci-serial",
-            cpu="max,pauth-impdef=on"),
+            cpu="max,pauth-impdef=on", counting=",cntfrq=1000000000"),  # programs count in nanoseconds
     # With a thread for each processor, QEMU 7.2 has one go on for a moment by translations that another one flushed.
     Machine("ppc64el", "powerpc", "powerpc64le-linux-gnu", "qemu-system-ppc64", "hvc0", ("hvc1", "hvc2"),
             options=("-M", "pseries,cap-htm=off"), cpu="power9", threads="single"),
