@@ -35,6 +35,7 @@
 
 struct chunk_table {
 	unsigned int bits;
+	unsigned int shift;	/* of a hash, to a chain's number: 64 - bits */
 	struct rcu_head rcu;
 	struct hlist_head chains[];
 };
@@ -56,11 +57,14 @@ table_of(struct chunk_table __rcu *const *which)
 				     rcu_read_lock_any_held());
 }
 
+/* As hash_64(), which would subtract for each copy. */
 static __always_inline struct hlist_head *
 chunk_chain(struct chunk_table *in, const struct cmad_space *space,
 	    unsigned long index)
 {
-	return &in->chains[hash_long((unsigned long)space + index, in->bits)];
+	u64 hash = ((unsigned long)space + index) * GOLDEN_RATIO_64;
+
+	return &in->chains[hash >> in->shift];
 }
 
 static __always_inline struct cmad_chunk *
@@ -76,17 +80,21 @@ chain_find(struct chunk_table *in, const struct cmad_space *space,
 	return NULL;
 }
 
+/* Apart, since hardly ever there is one. */
+static noinline struct cmad_chunk *
+emptied_find(const struct cmad_space *space, unsigned long index)
+{
+	struct chunk_table *old = table_of(&emptied);
+
+	return old ? chain_find(old, space, index) : NULL;
+}
+
 /* Under RCU, and good under it. */
 static __always_inline struct cmad_chunk *
 chunk_find(const struct cmad_space *space, unsigned long index)
 {
-	struct cmad_chunk *chunk = chain_find(table_of(&table), space, index);
-	struct chunk_table *old;
-
-	if (likely(chunk))
-		return chunk;
-	old = table_of(&emptied);
-	return old ? chain_find(old, space, index) : NULL;
+	return chain_find(table_of(&table), space, index) ?:
+	       emptied_find(space, index);
 }
 
 /* The chunk at @index, or NULL. Under RCU, and good under it. */
@@ -150,8 +158,10 @@ static struct chunk_table *table_alloc(unsigned int bits)
 	struct chunk_table *new = kvzalloc(struct_size(new, chains, BIT(bits)),
 					   CMAD_GFP_CACHE);
 
-	if (new)
+	if (new) {
 		new->bits = bits;
+		new->shift = 64 - bits;
+	}
 	return new;
 }
 
