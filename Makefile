@@ -36,7 +36,7 @@ check_parts := check-device SCALE=0.4 lint check-control check-vm check-stress $
 	check-protocol check-unit
 matrix_parts := SCALE=0.3 check-device-6.1-rt check-portable $(suites:%=check-user-%) $(matrix:%=check-device-%) $(matrix:%=check-stress-%) \
 	$(matrix:%=check-dkms-%) $(matrix:%=lint-module-%)
-debug_parts = SCALE=$(SCALE) check-device-debug check-stress-debug check-races-stress check-races-device check-races-control \
+debug_parts = SCALE=$(SCALE) check-device-debug SCALE=0.4 check-stress-debug check-races-stress check-races-device check-races-control \
 	check-shortage check-fuzz
 
 # A fresh checkout need not compile what another one has compiled. The place is that of
