@@ -74,7 +74,7 @@ bool cmad_space_fill_pays(struct cmad_space *space, unsigned long addr)
 
 /*
  * The chunk of a transfer that is worth it, with a reference, or NULL: pin. Where
- * there was no memory for one, the rest of the copy goes without new ones.
+ * there was no memory for one, or for its entries, the rest of the copy fills none.
  */
 static struct cmad_chunk *chunk_worth_filling(struct cmad_copy *copy,
 					      struct cmad_space *space,
@@ -84,11 +84,11 @@ static struct cmad_chunk *chunk_worth_filling(struct cmad_copy *copy,
 	unsigned long index = addr >> CMAD_CHUNK_SHIFT;
 	struct cmad_chunk *chunk;
 
-	if (!is_worth_filling(space, index, pages))
+	if (copy->poor || !is_worth_filling(space, index, pages))
 		return NULL;
 	cmad_evict_drawn();
 	chunk = cmad_chunk_get(space, index);
-	if (!chunk && !copy->poor) {
+	if (!chunk) {
 		cmad_space_touch(space, addr);
 		chunk = cmad_evict_for_chunk(space, index, false);
 		copy->poor = chunk == ERR_PTR(-ENOMEM);
@@ -404,6 +404,7 @@ bool cmad_space_fill(struct cmad_copy *copy, const struct cmad_grant *grant,
 		rc = fill_request(chunk, &request, first_end);
 	}
 	cmad_chunk_put(chunk);
+	copy->poor = rc == -ENOMEM;
 	if (!rc)
 		cmad_count(fills, 1);
 	return !rc;

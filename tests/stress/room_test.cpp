@@ -77,10 +77,7 @@ constexpr std::array<First, 6> firsts = {{{Route::Syscall, 1},
                                           {Route::Pid, 512},
                                           {Route::PidStrict, 1},
                                           {Route::HandleStrict, 512}}};
-size_t strangers()
-{
-  return static_cast<size_t>(enough(50, 10));
-}
+constexpr size_t strangers = 100;
 
 /// A process in a cgroup that has no room from a moment on, and copies then from others
 /// for the first time. What it shares with the test.
@@ -134,7 +131,7 @@ TEST(Room, AFirstCopyNeedsNone)
   auto &shared = *new (mmap(nullptr, page, PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Cramped{};
   std::vector<pid_t> peers;
-  for (size_t i = 0; i < strangers(); i++) {
+  for (size_t i = 0; i < strangers; i++) {
     peers.push_back(fork());
     if (peers.back() == 0) {
       pause();
@@ -156,7 +153,7 @@ TEST(Room, AFirstCopyNeedsNone)
   EXPECT_EQ(status, 0) << "killed";
   EXPECT_EQ(cgroup.number("memory.events", "oom_kill"), 0U);
   for (size_t i = 0; i < firsts.size(); i++)
-    EXPECT_EQ(shared.done.at(i), strangers()) << i;
+    EXPECT_EQ(shared.done.at(i), strangers) << i;
   if (!watches_each_access()) {
     for (const size_t list : {3, 5})
       EXPECT_LT(shared.took.at(list).load(), 20 * shared.took.at(1).load()) << list;
