@@ -34,8 +34,7 @@
 #define TABLE_BITS_MAX 24
 
 struct chunk_table {
-	unsigned int bits;
-	unsigned int shift;	/* of a hash, to a chain's number: 64 - bits */
+	unsigned int shift;	/* of a hash, to a chain's number */
 	struct rcu_head rcu;
 	struct hlist_head chains[];
 };
@@ -158,11 +157,14 @@ static struct chunk_table *table_alloc(unsigned int bits)
 	struct chunk_table *new = kvzalloc(struct_size(new, chains, BIT(bits)),
 					   CMAD_GFP_CACHE);
 
-	if (new) {
-		new->bits = bits;
+	if (new)
 		new->shift = 64 - bits;
-	}
 	return new;
+}
+
+static unsigned int table_bits(const struct chunk_table *of)
+{
+	return 64 - of->shift;
 }
 
 /* Nothing else changes which tables there are. */
@@ -176,14 +178,14 @@ static void table_grow(struct work_struct *work)
 	unsigned long i;
 
 	bits = min_t(unsigned int, bits, TABLE_BITS_MAX);
-	new = bits > old->bits ? table_alloc(bits) : NULL;
+	new = bits > table_bits(old) ? table_alloc(bits) : NULL;
 	if (!new)
 		return;
 	spin_lock(&cmad_chunks_lock);
 	rcu_assign_pointer(emptied, old);
 	rcu_assign_pointer(table, new);
 	spin_unlock(&cmad_chunks_lock);
-	for (i = 0; i < BIT(old->bits); i++) {
+	for (i = 0; i < BIT(table_bits(old)); i++) {
 		spin_lock(&cmad_chunks_lock);
 		hlist_for_each_entry_safe(chunk, next, &old->chains[i], node) {
 			hlist_del_rcu(&chunk->node);
@@ -206,7 +208,7 @@ static DECLARE_WORK(table_work, table_grow);
 /* cmad_chunks_lock is held. */
 static void table_grow_when_full(void)
 {
-	unsigned int bits = table_of(&table)->bits;
+	unsigned int bits = table_bits(table_of(&table));
 
 	if (cmad_nr_chunks > BIT(bits) / 2 && bits < TABLE_BITS_MAX)
 		schedule_work(&table_work);
